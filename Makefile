@@ -1,0 +1,81 @@
+# Everything runs in a virtual environment of its own (.venv). It is made on first use and brought
+# up to date when pyproject.toml changes, so each command below is enough on a fresh clone.
+
+SHELL := /bin/bash
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+WORKERS ?= 2
+# PYTHON=/path/to/python3.12 chooses the interpreter; otherwise the newest suitable one on PATH is
+# taken. 3.14 comes last, because Box2D has no wheel for it and the tests of LunarLander fall away.
+PYTHON ?=
+CANDIDATES := $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python3.14 python)
+
+# A container's root may install into a virtual environment without being told off.
+export PIP_ROOT_USER_ACTION := ignore
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PYGAME_HIDE_SUPPORT_PROMPT := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test quick lint format coverage bench stock clean
+
+help: ## Say what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
+
+demo: $(READY) ## Serve environments, wrap them back, compare them bit by bit, time them
+	@$(BIN)/python -m benchmarks.demo
+
+test: lint stock ## Everything that must hold: lint, then all tests, the slow ones too
+	@$(BIN)/python -m pytest -n $(WORKERS)
+
+quick: $(READY) ## The tests without the slow ones
+	@$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
+
+lint: $(READY) ## ruff, mypy and the order of the floors
+	@$(BIN)/python -m ruff check .
+	@$(BIN)/python -m ruff format --check .
+	@$(BIN)/python -m mypy
+	@$(BIN)/lint-imports --no-logo
+
+format: $(READY) ## Let ruff rewrite what it can
+	@$(BIN)/python -m ruff check --fix-only .
+	@$(BIN)/python -m ruff format .
+
+coverage: $(READY) stock ## All tests, and the lines that none of them reaches
+	@$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term
+
+bench: $(READY) stock ## Steps per second beside the alternatives: one lane, then many
+	@$(BIN)/python -m benchmarks.single
+	@$(BIN)/python -m benchmarks.vector
+
+# Here and not in the first test that asks for it, whose time limit it would use up.
+stock: $(READY)
+	@echo "Looking for the stock peer's virtual environment (the first time it is built: a minute or two)"
+	@$(BIN)/python -c 'from benchmarks.stock.venv import stock_python; print(stock_python())'
+
+clean: ## Back to a fresh clone
+	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache \
+		.mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml
+	@set -o pipefail; \
+	if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+	  for python in $(CANDIDATES) ""; do \
+	    "$$python" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' \
+	      >/dev/null 2>&1 && break; \
+	  done; \
+	  if [ -z "$$python" ]; then \
+	    echo "openenv-gym needs Python 3.11 or newer, with its venv module; none of these is: $(CANDIDATES)." >&2; \
+	    echo "Install one (Debian, Ubuntu: apt install python3 python3-venv), or name one:" \
+	      "make $(MAKECMDGOALS) PYTHON=/path/to/python3.12" >&2; \
+	    exit 1; \
+	  fi; \
+	  echo "Making $(VENV) with $$("$$python" --version)"; \
+	  "$$python" -m venv --clear $(VENV) || exit 1; \
+	fi; \
+	printf 'Installing openenv-gym and its tools (once, a minute or two) '; \
+	if $(BIN)/python -m pip install -e '.[dev]' 2>&1 | tee $(VENV)/install.log | \
+	  while IFS= read -r line; do case $$line in (Collecting*) printf .;; esac; done; \
+	then echo " done"; touch $@; \
+	else echo " failed; the end of $(VENV)/install.log says:" >&2; tail -n 20 $(VENV)/install.log >&2; exit 1; fi
