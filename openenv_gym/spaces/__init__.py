@@ -1,0 +1,43 @@
+"""Gymnasium spaces across a network, exact to the bit: schemas, layouts, rows, actions, plain data.
+
+Pure: no input or output, no clock, no thread. Knows Box, Discrete, MultiDiscrete, MultiBinary, Dict
+and Tuple; a further space is a function registered in each of the modules, and until then an
+:class:`~openenv_gym.errors.UnsupportedSpace`. Imports only ``errors`` and ``types``.
+"""
+
+from __future__ import annotations
+
+from openenv_gym.spaces.actions import coerce, coerce_one, compile_iterator
+from openenv_gym.spaces.layout import Layout, Leaf, layout_of
+from openenv_gym.spaces.plain import from_plain, to_plain
+from openenv_gym.spaces.rows import (
+    Kind,
+    assign_rows,
+    compile_reader,
+    compile_writer,
+    kinds_of,
+    read_batch,
+    write_batch,
+)
+from openenv_gym.spaces.schema import from_schema, identical, to_schema
+
+__all__ = [
+    "Kind",
+    "Layout",
+    "Leaf",
+    "assign_rows",
+    "coerce",
+    "coerce_one",
+    "compile_iterator",
+    "compile_reader",
+    "compile_writer",
+    "from_plain",
+    "from_schema",
+    "identical",
+    "kinds_of",
+    "layout_of",
+    "read_batch",
+    "to_plain",
+    "to_schema",
+    "write_batch",
+]

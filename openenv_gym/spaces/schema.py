@@ -1,0 +1,56 @@
+"""Gymnasium spaces as JSON Schema, exactly: standard keywords for readers, one key for the round trip.
+
+Each node is an ordinary JSON Schema (Draft 2020-12) of the plain value that ``to_plain`` writes, as
+far as its keywords reach, and carries under ``"gymnasium"`` what they cannot say. Only that key,
+``properties`` and ``prefixItems`` are read back. A schema comes over the wire, so the reader
+trusts nothing: it counts elements before it allocates, and limits depth and dtypes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gymnasium import Space
+
+from openenv_gym.spaces.identity import identical
+from openenv_gym.spaces.schema_reader import DEPTH_LIMIT, ELEMENT_LIMIT, SchemaReader
+from openenv_gym.spaces.schema_writer import write_schema
+from openenv_gym.types import Plain
+
+__all__ = ["DEPTH_LIMIT", "ELEMENT_LIMIT", "from_schema", "identical", "to_schema"]
+
+
+def to_schema(space: Space[Any]) -> dict[str, Plain]:
+    """Write a space as a JSON Schema that :func:`from_schema` turns back into the same space.
+
+    The result is strict JSON (``json.dumps(..., allow_nan=False)``).
+
+    >>> from gymnasium.spaces import Discrete
+    >>> to_schema(Discrete(3))
+    {'type': 'integer', 'minimum': 0, 'maximum': 2, 'gymnasium': {'space': 'Discrete', 'version': 1, \
+'dtype': '<i8', 'n': 3, 'start': 0}}
+
+    Raises:
+        UnsupportedSpace: the space, or one within it, has no schema.
+    """
+    return write_schema(space)
+
+
+def from_schema(schema: Plain, *, max_elements: int = ELEMENT_LIMIT) -> Space[Any]:
+    """Build the space that a peer described with :func:`to_schema`.
+
+    >>> from gymnasium.spaces import Box
+    >>> from_schema(to_schema(Box(-1, 1, (2,))))
+    Box(-1.0, 1.0, (2,), float32)
+    >>> from_schema({"type": "integer"})
+    Traceback (most recent call last):
+    openenv_gym.errors.ProtocolViolation: at $: expected an object under 'gymnasium', got a NoneType
+
+    Args:
+        schema: a schema, as any JSON decoder gives it.
+        max_elements: refuse a space whose row has more numbers than this.
+
+    Raises:
+        ProtocolViolation: the schema is malformed, or larger than the limits; the message says where.
+    """
+    return SchemaReader(max_elements).read(schema)
