@@ -1,0 +1,343 @@
+"""Where a hosted environment puts its rows: straight into the message that will be sent.
+
+An :class:`AnswerBuffer` belongs to a session and lives as long as it. When a request is about agent
+0 of every lane, which is nearly always, each row is written in place into one buffer that is kept,
+and the finished message is a view of it. Rows beyond that (the ``FINAL`` rows of SameStep, a reset
+of some lanes, the agents of a game) are gathered and laid out behind, or alone.
+
+A finished message may be asked for again until it is acknowledged, so ``finish`` hands the buffer
+over and the caller gives it back with ``release``.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+
+from openenv_gym.errors import LayoutMismatch, OpenEnvGymError
+from openenv_gym.spaces import Kind as LeafKind
+from openenv_gym.spaces import Layout, assign_rows, compile_writer, write_batch
+from openenv_gym.types import Failure, Flag, Phase
+from openenv_gym.wire import infos as info_columns
+from openenv_gym.wire import values
+from openenv_gym.wire.blocks import HEADER, REWARD_DTYPES, Block, Kind, MessageFlag, block_of
+
+__all__ = ["AnswerBuffer", "Encoded", "failure_of"]
+
+_FLAGS_ALONE = int(Flag.TO_MOVE | Flag.OBSERVED)
+_SLACK = 4096
+_REWARD_CODE = {dtype: code for code, dtype in enumerate(REWARD_DTYPES)}
+
+
+def failure_of(error: OpenEnvGymError) -> Failure:
+    """The wire form of an error of one row."""
+    cause = "\n".join(getattr(error, "__notes__", ())) or None
+    return Failure(error.code, error.message, error.fields, cause)
+
+
+class Encoded(Struct, frozen=True, eq=False):
+    """A finished message, and the buffer that it looks into.
+
+    Attributes:
+        payload: what to send: a view of bytes, or text.
+        lent: the buffer to give back, or ``None``.
+    """
+
+    payload: Any
+    lent: Any = None
+
+
+class _Dense:
+    """A buffer for one row a lane, with the views and writers that fill it."""
+
+    def __init__(self, block: Block, kinds: tuple[LeafKind, ...], capacity: int) -> None:
+        self.capacity = capacity
+        self.buffer = bytearray(HEADER.size + block.nbytes + capacity)
+        self.whole = memoryview(self.buffer)
+        self.end = HEADER.size + block.nbytes
+        rows = block.rows
+        views = block.views(self.buffer, HEADER.size)
+        marks = self.whole[HEADER.size + block.marks :][: 4 * rows]
+        # memoryviews store a Python number in half the time of an array.
+        self.marks = marks
+        self.phase, self.flags, self.terminated, self.truncated = (
+            marks[:rows],
+            marks[rows : 2 * rows],
+            marks[2 * rows : 3 * rows],
+            marks[3 * rows :],
+        )
+        self.mark_views = views.marks
+        self.reward = self.whole[HEADER.size + block.reward :][: 8 * rows].cast("d")
+        self.reward_offset = HEADER.size + block.reward
+        self.observation = views.observation
+        self.write: Callable[[int, Any], bool] | None = None
+        if block.layout is not None:
+            self.write = compile_writer(block.layout, views.observation, kinds)
+        self.fresh = bytes([Phase.STEP] * rows + [_FLAGS_ALONE] * rows + [0] * (2 * rows))
+
+
+class AnswerBuffer:
+    """The ``Out`` of a session in the array view: collects the rows of one request at a time.
+
+    Args:
+        layout: of the observation; ``None`` sends every observation as a value.
+        kinds: how the observation's leaves come.
+        lanes: of the session.
+        exact: whether an observation that was cast into its column also travels as a value.
+    """
+
+    def __init__(
+        self, layout: Layout | None, kinds: tuple[LeafKind, ...], lanes: int, *, exact: bool
+    ) -> None:
+        self._layout, self._kinds, self._lanes, self._exact = layout, kinds, lanes, exact
+        self._block = block_of(layout, lanes, dense=True)
+        self._capacity = _SLACK
+        self._number = memoryview(bytearray(8)).cast("d")
+        self._free: list[_Dense] = []
+        self._dense: _Dense | None = None
+        self._begun = False
+
+    def begin(self, *, dense: bool) -> None:
+        """Start an answer; ``dense`` when it is about agent 0 of every lane."""
+        self._loose: list[tuple[Any, ...]] = []
+        self._infos: list[tuple[int, dict[str, Any]]] = []
+        self._values: dict[int, Any] = {}
+        self._failures: dict[int, Failure] = {}
+        self._batch_info: dict[str, Any] | None = None
+        self._reward_code = 0
+        self._dense = None
+        if dense:
+            self._dense = self._free.pop() if self._free else _Dense(self._block, self._kinds, self._capacity)
+            self._dense.marks[:] = self._dense.fresh
+        self._begun = True
+
+    def put(
+        self,
+        lane: int,
+        phase: int,
+        observation: Any,
+        reward: Any = 0.0,
+        terminated: Any = False,
+        truncated: Any = False,
+        info: dict[str, Any] | None = None,
+        agent: int = 0,
+        flags: int = _FLAGS_ALONE,
+    ) -> None:
+        """One row. The observation is copied, so the environment may reuse it.
+
+        Raises:
+            LayoutMismatch: if a column cannot hold the value; the row is not written.
+        """
+        dense = self._dense
+        if dense is None or phase == Phase.FINAL:
+            # Written later: what is not kept by value now may be overwritten by the environment.
+            row = self._loose_row(observation, flags, exact=self._exact or phase == Phase.FINAL)
+            kept = copy.deepcopy(info) if info else None
+            try:
+                self._number[0] = reward  # refuses what float() would parse, as a dense row does
+            except TypeError as error:
+                raise _bad_reward(reward) from error
+            number = self._number[0]
+            self._loose.append((lane, agent, phase, flags, row, number, terminated, truncated, kept))
+            return
+        if dense.write is None:
+            self._values[lane] = copy.deepcopy(observation)
+        elif not dense.write(lane, observation) and self._exact:
+            self._values[lane] = copy.deepcopy(observation)
+        try:
+            dense.reward[lane] = reward
+        except TypeError as error:
+            raise _bad_reward(reward) from error
+        if phase != Phase.STEP:
+            dense.phase[lane] = phase
+        if terminated:
+            dense.terminated[lane] = 1
+        if truncated:
+            dense.truncated[lane] = 1
+        if info:
+            self._infos.append((lane, dict(info)))  # an environment may have one dict for all its steps
+
+    def put_batch(
+        self,
+        observation: Any,
+        reward: Any = None,
+        terminated: Any = None,
+        truncated: Any = None,
+        info: dict[str, Any] | None = None,
+        phase: Any = Phase.STEP,
+    ) -> None:
+        """All lanes at once, as a native vector environment gives them; only in a dense answer.
+
+        Raises:
+            LayoutMismatch: if a column cannot hold the values.
+        """
+        dense = self._dense
+        assert dense is not None, "put_batch answers requests about every lane"
+        if self._layout is None:
+            self._values.update(enumerate(observation))
+        elif not write_batch(self._layout, dense.observation, observation) and self._exact:
+            self._values[-1] = observation
+        dense.mark_views[0] = phase
+        if reward is None:
+            dense.whole[dense.reward_offset :][: 8 * self._lanes] = bytes(8 * self._lanes)
+        else:
+            code = _REWARD_CODE.get(reward.dtype)
+            if code is None or reward.shape != (self._lanes,):
+                raise LayoutMismatch(
+                    f"rewards have dtype {reward.dtype} and shape {reward.shape}; one number for each of "
+                    f"{self._lanes} lanes was expected, in one of {', '.join(d.str for d in REWARD_DTYPES)}"
+                )
+            self._reward_code = code
+            np.frombuffer(dense.buffer, reward.dtype, self._lanes, dense.reward_offset)[:] = reward
+        if terminated is not None:
+            dense.mark_views[2] = terminated
+            dense.mark_views[3] = truncated
+        self._batch_info = info or None
+
+    def fail(self, lane: int, error: OpenEnvGymError, agent: int = 0) -> None:
+        """Say that a lane failed: its row holds no observation, and the reason travels beside it."""
+        failure = failure_of(error)
+        if self._dense is None:
+            self._failures[len(self._loose)] = failure
+            self._loose.append((lane, agent, Phase.FAILED, 0, None, 0.0, False, False, None))
+        else:
+            self._failures[lane] = failure
+            self._dense.phase[lane] = Phase.FAILED
+            self._dense.flags[lane] = 0
+
+    def flush(self) -> None:
+        """Answer the rows so far at once, if whoever listens wants them early; else do nothing."""
+
+    def _loose_row(self, observation: Any, flags: int, *, exact: bool) -> Any:
+        """A row's columns, and its exact value where they lose something; final ones are unbatched."""
+        if not flags & Flag.OBSERVED:
+            return None
+        if self._layout is None:
+            return copy.deepcopy(observation)
+        nbytes = self._layout.nbytes(1)
+        buffer = bytearray(nbytes)
+        columns = self._layout.views(buffer, 1)
+        held = compile_writer(self._layout, columns, self._kinds)(0, observation)
+        return columns, (None if held or not exact else _Exact(copy.deepcopy(observation)))
+
+    def finish(self, seq: int, microseconds: int = 0, *, more: bool = False) -> Encoded:
+        """The message; pass it to :meth:`release` once it need not be sent again."""
+        assert self._begun
+        self._begun = False
+        dense, loose = self._dense, self._loose
+        flags = MessageFlag.MORE if more else 0
+        if self._layout is not None:
+            flags |= MessageFlag.COLUMNS
+        if dense is not None:
+            flags |= MessageFlag.DENSE
+        start = 0 if dense is None else self._lanes
+        tail = self._tail(start) if loose else b""
+        trailer = self._trailer()
+        if trailer:
+            flags |= MessageFlag.TRAILER
+        count, behind = (len(loose), 0) if dense is None else (self._lanes, len(loose))
+        if dense is None:
+            buffer = bytearray(HEADER.size) + tail + trailer
+            message = memoryview(buffer)
+        else:
+            dense = self._room(dense, len(tail) + len(trailer))
+            middle = dense.end + len(tail)
+            dense.whole[dense.end : middle] = tail
+            dense.whole[middle : middle + len(trailer)] = trailer
+            buffer = dense.buffer
+            message = dense.whole[: middle + len(trailer)]
+        HEADER.pack_into(
+            buffer,
+            0,
+            Kind.ANSWER,
+            flags,
+            self._reward_code,
+            0,
+            count,
+            behind,
+            min(microseconds, 2**32 - 1),
+            seq,
+            0,
+        )
+        return Encoded(message, dense)
+
+    def release(self, encoded: Encoded) -> None:
+        """Take back the buffer of a finished message that need not be sent again."""
+        if encoded.lent is not None and encoded.lent.capacity == self._capacity:
+            self._free.append(encoded.lent)
+
+    def _room(self, dense: _Dense, extra: int) -> _Dense:
+        """The same rows in a buffer that has room for ``extra`` bytes behind them."""
+        if len(dense.buffer) - dense.end >= extra:
+            return dense
+        self._capacity = max(self._capacity, 2 * extra)
+        larger = _Dense(self._block, self._kinds, self._capacity)
+        larger.buffer[: dense.end] = dense.buffer[: dense.end]
+        return larger
+
+    def _tail(self, start: int) -> bytearray:
+        """The gathered rows as a block of their own; ``start`` is the row number of its first."""
+        loose = self._loose
+        block = block_of(self._layout, len(loose), dense=False)
+        buffer = bytearray(block.nbytes)
+        views = block.views(buffer, 0)
+        assert views.lane is not None and views.agent is not None
+        for index, (lane, agent, phase, flags, row, reward, terminated, truncated, info) in enumerate(loose):
+            views.lane[index], views.agent[index] = lane, agent
+            views.marks[:, index] = phase, flags, bool(terminated), bool(truncated)
+            views.reward[index] = reward
+            if row is not None and self._layout is None:
+                self._values[start + index] = row
+            elif row is not None:
+                columns, exact = row
+                assign_rows(views.observation, index, columns, 0)
+                if exact is not None:
+                    self._values[start + index] = exact.value
+            if info:
+                self._infos.append((start + index, info))
+        return buffer
+
+    def _trailer(self) -> bytes:
+        if not (self._infos or self._values or self._failures or self._batch_info):
+            return b""
+        trailer: dict[str, Any] = {}
+        if self._infos:
+            if self._lanes == 1 and not self._loose:
+                trailer["info"] = self._infos[0][1]
+            else:
+                # Lanes may answer in any order; the first lane decides a column's dtype.
+                self._infos.sort(key=_row_of)
+                trailer["infos"] = info_columns.to_wire(info_columns.from_dicts(self._infos))
+        if self._batch_info:
+            trailer["batch"] = self._batch_info
+        if self._values:
+            trailer["values"] = self._values
+        if self._failures:
+            trailer["failures"] = {
+                row: [failure.code, failure.message, failure.fields, failure.cause]
+                for row, failure in self._failures.items()
+            }
+        return values.encode(trailer)
+
+
+def _row_of(entry: tuple[int, Any]) -> int:
+    return entry[0]
+
+
+class _Exact:
+    """Tells an exact value that is ``None`` from no value."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+def _bad_reward(reward: Any) -> LayoutMismatch:
+    return LayoutMismatch(
+        f"the reward is {reward!r:.80} ({type(reward).__name__}); a number was expected from the environment"
+    )

@@ -1,0 +1,254 @@
+"""The client's end of the road as a machine without input or output.
+
+Calls give bytes or text to send; :meth:`ClientProtocol.receive` takes what arrived and gives the
+answer to the oldest or named request, or raises the error that the server named. A pump outside
+owns the socket and the clock. Both dialects drive the same machine; only the codec differs.
+"""
+
+from __future__ import annotations
+
+import math
+from enum import Enum, auto
+from typing import Any, Protocol
+
+from openenv_gym.errors import (
+    Closed,
+    InvalidArgument,
+    InvalidMessage,
+    OpenEnvGymError,
+    ProtocolViolation,
+    error_from_wire,
+)
+from openenv_gym.types import Signature, Slots
+from openenv_gym.wire import signature as signatures
+from openenv_gym.wire.codecs.native import NativeCodec
+from openenv_gym.wire.messages import (
+    Answer,
+    Call,
+    Close,
+    Error,
+    Hello,
+    Message,
+    Observe,
+    Render,
+    Reset,
+    State,
+    Value,
+    Welcome,
+)
+
+__all__ = ["ClientCodec", "ClientProtocol", "ClientState"]
+
+
+class ClientState(Enum):
+    """Where a client's session is in its life."""
+
+    FRESH = auto()
+    """No hello was sent."""
+    GREETING = auto()
+    """The hello was sent; the welcome is due."""
+    OPEN = auto()
+    """Requests may be sent."""
+    CLOSED = auto()
+    """The session is over."""
+
+
+class ClientCodec(Protocol):
+    """What the machine needs of a dialect."""
+
+    def encode(self, message: Message, ack: int = 0) -> Any:
+        """Any request but a step."""
+
+    def encode_step(self, seq: int, ack: int, slots: Slots | None, actions: Any) -> Any:
+        """A batch of actions."""
+
+    def encode_step_one(self, seq: int, ack: int, action: Any) -> Any:
+        """The action of the only lane."""
+
+    def decode(self, data: Any) -> tuple[Message, int]:
+        """The message that arrived."""
+
+
+class ClientProtocol:
+    """One attachment, seen from the client.
+
+    Args:
+        codec: the dialect.
+        implied_hello: whether the dialect has no hello (JSON), so that requests may go at once.
+
+    Attributes:
+        state: where the session is in its life.
+        signature: what the welcome said; ``None`` before it, and for ever in the JSON dialect.
+    """
+
+    def __init__(self, codec: ClientCodec, *, implied_hello: bool = False) -> None:
+        self._codec = codec
+        self._seq = 0
+        self._ack = 0
+        self._due: dict[int, type] = {}
+        self._asked_lanes = 1
+        self._max_bytes: float = math.inf
+        self.state = ClientState.OPEN if implied_hello else ClientState.FRESH
+        self.signature: Signature | None = None
+        self.limits: dict[str, int] = {}
+        self.server = ""
+
+    @property
+    def waiting(self) -> int:
+        """How many requests have no answer yet."""
+        return len(self._due)
+
+    def hello(self, hello: Hello) -> Any:
+        """What to send first; the welcome comes back through :meth:`receive`."""
+        if self.state is not ClientState.FRESH:
+            raise InvalidMessage("a session says hello once; begin another session for another hello")
+        self.state = ClientState.GREETING
+        self._asked_lanes = hello.lanes
+        return self._codec.encode(hello)
+
+    def step(self, slots: Slots | None, actions: Any) -> Any:
+        """A step to send: a batch of actions, one for each slot.
+
+        Raises:
+            InvalidAction: if the actions do not fit; nothing was numbered or sent.
+        """
+        self._require_open()
+        data = self._codec.encode_step(self._seq + 1, self._ack, slots, actions)
+        self._expect(Answer, data)
+        return data
+
+    def step_one(self, action: Any) -> Any:
+        """A step to send in a session of one lane: one action.
+
+        Raises:
+            InvalidAction: if the action does not fit; nothing was numbered or sent.
+        """
+        self._require_open()
+        data = self._codec.encode_step_one(self._seq + 1, self._ack, action)
+        self._expect(Answer, data)
+        return data
+
+    def reset(
+        self,
+        lanes: list[int] | None = None,
+        seeds: int | list[int | None] | None = None,
+        options: dict[str, Any] | None = None,
+        episode_ids: list[str] | None = None,
+    ) -> Any:
+        """A reset to send."""
+        return self._request(Reset(self._seq + 1, lanes, seeds, options, episode_ids), Answer)
+
+    def observe(self, lane: int = 0, agent: int = 0) -> Any:
+        """A question for one slot's observation, to send."""
+        return self._request(Observe(self._seq + 1, lane, agent), Value)
+
+    def ask_state(self, lane: int = 0, agent: int = 0) -> Any:
+        """A question for one lane's state, to send."""
+        return self._request(State(self._seq + 1, lane, agent), Value)
+
+    def render(self, lane: int | None = 0) -> Any:
+        """A question for frames, to send."""
+        return self._request(Render(self._seq + 1, lane), Value)
+
+    def call(self, name: str, args: list[Any], lane: int | None = 0) -> Any:
+        """A call on the server's allow-list, to send."""
+        return self._request(Call(self._seq + 1, name, lane, args), Value)
+
+    def close(self) -> Any:
+        """A goodbye to send; ``None`` if there is nobody to say it to."""
+        said = self.state
+        self.state = ClientState.CLOSED
+        self._due.clear()
+        return self._codec.encode(Close()) if said is ClientState.OPEN else None
+
+    def lost(self) -> None:
+        """The connection is gone, and the session with it."""
+        self.state = ClientState.CLOSED
+        self._due.clear()
+
+    def receive(self, data: Any) -> Answer | Value | Welcome:
+        """The message that arrived.
+
+        Raises:
+            OpenEnvGymError: the error that the server named, as the class that it named.
+            ProtocolViolation: if the message is not one that was due.
+        """
+        try:
+            message, _ = self._codec.decode(data)
+        except InvalidMessage as error:
+            raise ProtocolViolation(f"the server's message cannot be read: {error.message}") from error
+        if type(message) is Answer:  # before the others, for it is the one that comes
+            self._settle(message.seq, Answer, more=message.more)
+            return message
+        match message:
+            case Value(seq=seq):
+                self._settle(seq, Value)
+                return message
+            case Welcome() if self.state is ClientState.GREETING:
+                self._welcome(message)
+                return message
+            case Error():
+                raise self._failed(message)
+        raise ProtocolViolation(f"the server sent a {type(message).__name__}, which was not due")
+
+    def _require_open(self) -> None:
+        if self.state is not ClientState.OPEN:
+            raise Closed("this session is over; make a new environment")
+
+    def _request(self, message: Message, answer: type) -> Any:
+        self._require_open()
+        data = self._codec.encode(message, self._ack)
+        self._expect(answer, data)
+        return data
+
+    def _expect(self, answer: type, data: Any) -> None:
+        """Number a request that will now be sent."""
+        if len(data) > self._max_bytes:
+            raise InvalidArgument(
+                f"a request of {len(data)} bytes; the server takes at most {self._max_bytes}, which its "
+                "operator can raise: serve_gym(..., max_message_bytes=...)",
+                max_message_bytes=self._max_bytes,
+            )
+        self._seq += 1
+        self._due[self._seq] = answer
+
+    def _settle(self, seq: int, kind: type, *, more: bool = False) -> None:
+        due = self._due.get(seq)
+        if due is not kind:
+            raise ProtocolViolation(
+                f"the server answered request {seq} with a {kind.__name__}; due was "
+                + (due.__name__ if due else f"an answer to one of {sorted(self._due)}")
+            )
+        if not more:
+            del self._due[seq]
+            self._ack = self._seq if not self._due else min(self._due) - 1
+
+    def _welcome(self, welcome: Welcome) -> None:
+        self.signature = signatures.from_plain(welcome.signature)
+        if self.signature.lanes != self._asked_lanes:  # nothing is allocated on the server's word
+            raise ProtocolViolation(
+                f"{self._asked_lanes} lanes were asked for, the server gives {self.signature.lanes}"
+            )
+        observation, action = signatures.layouts_of(self.signature)
+        for name, ours, theirs in (
+            ("observation", observation, welcome.observation),
+            ("action", action, welcome.action),
+        ):
+            described = None if ours is None else ours.describe()
+            if described != theirs:
+                raise ProtocolViolation(
+                    f"the server lays {name}s out as {theirs!r:.200}, their space as {described!r:.200}"
+                )
+        if isinstance(self._codec, NativeCodec):
+            self._codec.agree(self.signature.lanes, observation, action, agents=len(self.signature.agents))
+        self.limits, self.server = welcome.limits, welcome.server
+        self._max_bytes = self.limits.get("max_message_bytes", math.inf)
+        self.state = ClientState.OPEN
+
+    def _failed(self, message: Error) -> OpenEnvGymError:
+        if message.seq in self._due:
+            del self._due[message.seq]
+            self._ack = self._seq if not self._due else min(self._due) - 1
+        else:  # about the session, not about a request
+            self.lost()
+        return error_from_wire(message.code, message.message, message.fields, cause=message.cause)

@@ -1,0 +1,1 @@
+"""The two dialects: ``json`` is OpenEnv's, ``native`` is ours."""

@@ -1,0 +1,86 @@
+"""A signature as plain data for the welcome and for ``/schema``, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gymnasium import Space
+
+from openenv_gym.errors import ProtocolViolation
+from openenv_gym.spaces import Kind as LeafKind
+from openenv_gym.spaces import Layout, from_schema, layout_of, to_schema
+from openenv_gym.types import AUTORESET_MODES, Signature
+
+__all__ = ["from_plain", "layouts_of", "to_plain"]
+
+_MAX_ELEMENTS = 2**24
+"""Numbers in one space of a server's signature: 160 frames of an Atari screen."""
+
+_FACTS = ("env_id", "lanes", "autoreset", "vector", "render_mode")
+
+
+def to_plain(signature: Signature) -> dict[str, Any]:
+    """All of a signature; spaces in their exact schema form."""
+    return {
+        **{name: getattr(signature, name) for name in _FACTS},
+        "agents": list(signature.agents),
+        "observation_spaces": [to_schema(space) for space in signature.observation_spaces],
+        "action_spaces": [to_schema(space) for space in signature.action_spaces],
+        "autoreset_modes": list(signature.autoreset_modes),
+        "metadata": dict(signature.metadata),
+        "calls": list(signature.calls),
+        "constants": dict(signature.constants),
+        "kinds": list(signature.kinds),
+        "spec": dict(signature.spec),
+    }
+
+
+def from_plain(data: Mapping[str, Any]) -> Signature:
+    """A signature that came over the wire.
+
+    Raises:
+        ProtocolViolation: if it is not one.
+    """
+    try:
+        signature = Signature(
+            env_id=str(data["env_id"]),
+            agents=tuple(str(name) for name in data["agents"]),
+            observation_spaces=tuple(_space(schema) for schema in data["observation_spaces"]),
+            action_spaces=tuple(_space(schema) for schema in data["action_spaces"]),
+            lanes=int(data["lanes"]),
+            autoreset=data["autoreset"],
+            autoreset_modes=tuple(mode for mode in data["autoreset_modes"] if mode in AUTORESET_MODES),
+            vector=bool(data["vector"]),
+            metadata=dict(data["metadata"]),
+            render_mode=data["render_mode"],
+            calls=tuple(str(name) for name in data["calls"]),
+            constants=dict(data["constants"]),
+            kinds=tuple(LeafKind(kind) for kind in data["kinds"]),
+            spec=dict(data["spec"]),
+        )
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise ProtocolViolation(f"the server's signature cannot be read: {error!r}") from error
+    sound = type(signature.autoreset) is str and signature.autoreset in AUTORESET_MODES
+    spaces = {len(signature.observation_spaces), len(signature.action_spaces)}
+    if not sound or signature.lanes < 1 or not signature.agents or spaces != {len(signature.agents)}:
+        raise ProtocolViolation(
+            "the server's signature names no autoreset mode, lane, agent or spaces that can be"
+        )
+    return signature
+
+
+def _space(schema: Any) -> Space[Any]:
+    return from_schema(schema, max_elements=_MAX_ELEMENTS)
+
+
+def layouts_of(signature: Signature) -> tuple[Layout | None, Layout | None]:
+    """The layouts of observations and actions: fixed only if all agents share one space."""
+    return _shared(signature.observation_spaces), _shared(signature.action_spaces)
+
+
+def _shared(spaces: tuple[Any, ...]) -> Layout | None:
+    first = spaces[0]
+    if any(to_schema(space) != to_schema(first) for space in spaces[1:]):
+        return None
+    return layout_of(first)
