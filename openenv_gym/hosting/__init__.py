@@ -1,0 +1,1 @@
+"""Environments of every ecosystem behind one contract; never imports ``wire``."""

@@ -1,0 +1,375 @@
+"""What is served: an id, a spec, a class or a factory, and what a probe of it told.
+
+The server builds one instance before it opens its door, reads the spaces from it, and plays some
+twenty steps to learn what a step costs. From that it decides for each session whether its
+environment is stepped on the event loop or on a thread of its own.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import gymnasium
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.vector import VectorEnv
+
+from openenv_gym.errors import (
+    FactoryFailed,
+    InvalidArgument,
+    MissingExtra,
+    OpenEnvGymError,
+    UnsupportedAutoreset,
+)
+from openenv_gym.hosting.contract import HostedEnv
+from openenv_gym.hosting.gymnasium import GymnasiumLanes, spec_facts
+from openenv_gym.hosting.vector import NativeVector
+from openenv_gym.spaces import kinds_of, layout_of
+from openenv_gym.types import AUTORESET_MODES, Autoreset, Signature
+
+__all__ = ["Builder", "Source", "open_source"]
+
+_PLUGINS = {"ALE": ("ale_py", "atari")}
+_PROBE_STEPS = 20
+_PROBE_SECONDS = 0.5
+_PROBE_VECTOR_LANES = 2
+_VECTOR_GAIN = 8
+_INLINE_STEP_SECONDS = 0.002
+_INLINE_BUILD_SECONDS = 0.1
+_QUICK_BUILD_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Builder:
+    """How an environment is built, and which of the bridge's arguments its constructor takes.
+
+    Attributes:
+        name: of what is built.
+        make: the constructor, with the operator's own arguments bound to it.
+        takes: whether it takes ``num_envs``, ``autoreset_mode`` or ``render_mode``.
+    """
+
+    name: str
+    make: Callable[..., Any]
+    takes: Callable[[str], bool]
+
+    def probe(self) -> Any:
+        """An instance to learn from."""
+        return self.make(num_envs=_PROBE_VECTOR_LANES) if self.takes("num_envs") else self.make()
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Something that can be hosted, once for each session.
+
+    Attributes:
+        signature: of one lane; a session's own differs in lanes, autoreset and render mode.
+        host: makes a hosted environment from a session's signature and its constructor arguments.
+        step_seconds: what one step of one lane took in the probe, at the median.
+        build_seconds: what construction of one lane took.
+        render_modes: the modes that a session may ask for.
+    """
+
+    signature: Signature
+    host: Callable[[Signature, dict[str, Any]], HostedEnv]
+    step_seconds: float
+    build_seconds: float
+    render_modes: tuple[str, ...] = ()
+
+    def session_signature(self, lanes: int, autoreset: str, render_mode: str | None) -> Signature:
+        """The signature of a session that asks for this.
+
+        Raises:
+            UnsupportedAutoreset: if the environment does not have the mode.
+            InvalidArgument: if it does not have the render mode, or so many lanes.
+        """
+        modes = self.signature.autoreset_modes
+        mode = next((mode for mode in modes if mode == autoreset), None)
+        if mode is None:
+            raise UnsupportedAutoreset(
+                f"{self.signature.env_id} has the autoreset modes {', '.join(modes)}, not {autoreset!r:.40}; "
+                f"ask for autoreset_mode={modes[0]!r}",
+                supported=list(modes),
+            )
+        if render_mode is not None and render_mode not in self.render_modes:
+            raise InvalidArgument(
+                f"{self.signature.env_id} renders as {', '.join(self.render_modes) or 'nothing'}, "
+                f"not as {render_mode!r:.40}",
+                supported=list(self.render_modes),
+            )
+        if lanes != 1 and len(self.signature.agents) > 1:
+            raise InvalidArgument("a game of several agents is served one lane a session")
+        shown = render_mode or self.signature.render_mode
+        return replace(self.signature, lanes=lanes, autoreset=mode, render_mode=shown)
+
+    def hosted(self, signature: Signature, render_mode: str | None) -> HostedEnv:
+        """Build a session's environment, on the thread on which it shall live.
+
+        Raises:
+            FactoryFailed: if its constructor raises.
+        """
+        extra = {} if render_mode is None else {"render_mode": render_mode}
+        try:
+            return self.host(signature, extra)
+        except Exception as error:
+            raise _factory_failed(self.signature.env_id, error) from error
+
+    def is_cheap(self, lanes: int) -> bool:
+        """Whether so many lanes may run on the event loop without others noticing."""
+        step, build = self.step_seconds * lanes, self.build_seconds * lanes
+        return step <= _INLINE_STEP_SECONDS and build <= _INLINE_BUILD_SECONDS
+
+
+def open_source(
+    env: Any,
+    *,
+    kwargs: Mapping[str, Any] | None = None,
+    vectorization: str = "lanes",
+    calls: Sequence[str] = (),
+) -> Source:
+    """Find out what an environment is, and probe it.
+
+    Args:
+        env: a Gymnasium id, an ``EnvSpec``, an environment class, or a function that builds one:
+            a ``gym.Env``, a ``VectorEnv`` (given ``num_envs``) or a PettingZoo ``AECEnv``.
+        kwargs: constructor arguments.
+        vectorization: ``lanes``, one environment a lane, or ``native``, the id's own vector
+            environment.
+        calls: methods and attributes that clients may ask for.
+
+    Raises:
+        FactoryFailed: if the environment cannot be built, or fails its first steps.
+        InvalidArgument: if ``env`` is none of those.
+    """
+    if vectorization not in ("lanes", "native"):
+        raise InvalidArgument(f"vectorization is 'lanes' or 'native', not {vectorization!r:.40}")
+    builder = _builder(env, dict(kwargs or {}), native=vectorization == "native")
+    try:
+        instance, build_seconds = _build_probe(builder)
+    except Exception as error:
+        raise _factory_failed(builder.name, error) from error
+    try:
+        if isinstance(instance, VectorEnv):
+            return _vector_source(builder, instance, calls, build_seconds)
+        if isinstance(instance, gymnasium.Env):
+            return _lanes_source(builder, instance, calls, build_seconds)
+        if hasattr(instance, "agent_iter"):
+            return _game_source(builder, instance, calls, build_seconds)
+    except OpenEnvGymError:
+        raise
+    except Exception as error:
+        raise _factory_failed(builder.name, error) from error
+    finally:
+        instance.close()
+    raise InvalidArgument(
+        f"{builder.name} builds a {type(instance).__name__}; a gymnasium.Env, a gymnasium.vector.VectorEnv "
+        "or a pettingzoo.AECEnv was expected"
+    )
+
+
+def _build_probe(builder: Builder) -> tuple[Any, float]:
+    """An instance, and what a build takes: of a second one, for the first pays for imports."""
+    started = time.perf_counter()
+    instance = builder.probe()
+    taken = time.perf_counter() - started
+    if taken < _QUICK_BUILD_SECONDS:
+        instance.close()
+        started = time.perf_counter()
+        instance = builder.probe()
+        taken = time.perf_counter() - started
+    return instance, taken
+
+
+def _builder(env: Any, kwargs: dict[str, Any], *, native: bool) -> Builder:
+    if isinstance(env, str):
+        _load_plugin(env)
+        if native:
+            return _vector_builder(env, kwargs)
+    if isinstance(env, (str, EnvSpec)):
+        spec = gymnasium.spec(env) if isinstance(env, str) else env
+        make = partial(gymnasium.make, spec, disable_env_checker=True, **kwargs)
+        return Builder(spec.id, make, {"render_mode"}.__contains__)
+    if callable(env):
+        name = getattr(env, "__name__", type(env).__name__)
+        return Builder(name, partial(env, **kwargs), _parameters(env))
+    raise InvalidArgument(
+        "serve_gym takes an id, an EnvSpec, an environment class or a function that builds one, not "
+        f"{env!r:.80}; an environment that exists already cannot be served, for each session needs its own"
+    )
+
+
+def _vector_builder(env_id: str, kwargs: dict[str, Any]) -> Builder:
+    entry_point = gymnasium.spec(env_id).vector_entry_point
+    if entry_point is None:
+        raise InvalidArgument(
+            f"{env_id} has no vector environment of its own; serve it with vectorization='lanes'"
+        )
+    if isinstance(entry_point, str):
+        module, _, attribute = entry_point.partition(":")
+        entry_point = getattr(importlib.import_module(module), attribute)
+    make = partial(gymnasium.make_vec, env_id, vectorization_mode="vector_entry_point", **kwargs)
+    return Builder(env_id, make, _parameters(entry_point))
+
+
+def _parameters(target: Callable[..., Any]) -> Callable[[str], bool]:
+    """Whether a callable takes an argument of some name."""
+    try:
+        parameters = inspect.signature(target).parameters.values()
+    except (TypeError, ValueError):
+        return lambda name: False
+    names = {parameter.name for parameter in parameters}
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        # Who takes **kwargs hands them on to gym.make or a base class, which know this one.
+        names.add("render_mode")
+    return names.__contains__
+
+
+def _load_plugin(env_id: str) -> None:
+    """Gymnasium 1.x registers no plug-ins by itself; import the well-known one behind a namespace."""
+    namespace, slash, _ = env_id.partition("/")
+    if not slash or namespace not in _PLUGINS:
+        return
+    module, extra = _PLUGINS[namespace]
+    try:
+        gymnasium.register_envs(importlib.import_module(module))
+    except ImportError as error:
+        raise MissingExtra(
+            f"{env_id} needs {module}: pip install 'openenv-gym[{extra}]'", extra=extra
+        ) from error
+
+
+def _lanes_source(builder: Builder, env: Any, calls: Sequence[str], build_seconds: float) -> Source:
+    observation, _ = env.reset(seed=0)
+    layout = layout_of(env.observation_space)
+    env.action_space.seed(0)
+
+    def step() -> None:
+        _, _, terminated, truncated, _ = env.step(env.action_space.sample())
+        if terminated or truncated:
+            env.reset()
+
+    signature = Signature(
+        env_id=builder.name,
+        agents=("agent",),
+        observation_spaces=(env.observation_space,),
+        action_spaces=(env.action_space,),
+        lanes=1,
+        autoreset="Disabled",
+        metadata=_plain_metadata(env.metadata),
+        render_mode=env.render_mode,
+        calls=tuple(calls),
+        kinds=() if layout is None else tuple(kinds_of(layout, observation)),
+        spec=spec_facts(env.spec),
+    )
+
+    def host(signature: Signature, extra: dict[str, Any]) -> HostedEnv:
+        return GymnasiumLanes(partial(builder.make, **extra), signature)
+
+    return Source(signature, host, _median_seconds(step), build_seconds, _render_modes(builder, env))
+
+
+def _vector_source(builder: Builder, env: Any, calls: Sequence[str], build_seconds: float) -> Source:
+    env.reset(seed=0)
+    env.action_space.seed(0)
+    default = env.metadata.get("autoreset_mode")
+    default = getattr(default, "value", default)
+    if default not in AUTORESET_MODES:
+        raise InvalidArgument(f"{builder.name} does not say its autoreset mode in metadata['autoreset_mode']")
+    chooses = builder.takes("autoreset_mode")
+    layout = layout_of(env.single_observation_space)
+    signature = Signature(
+        env_id=builder.name,
+        agents=("agent",),
+        observation_spaces=(env.single_observation_space,),
+        action_spaces=(env.single_action_space,),
+        lanes=1,
+        autoreset=default,
+        autoreset_modes=_modes_of(builder) if chooses else (default,),
+        vector=True,
+        metadata=_plain_metadata(env.metadata),
+        render_mode=env.render_mode,
+        calls=tuple(calls),
+        kinds=() if layout is None else tuple(kinds_of(layout, None)),
+        spec=spec_facts(env.spec),
+    )
+
+    def host(signature: Signature, extra: dict[str, Any]) -> HostedEnv:
+        mode = {"autoreset_mode": signature.autoreset} if chooses else {}
+        return NativeVector(lambda lanes: builder.make(num_envs=lanes, **mode, **extra), signature)
+
+    cost = _median_seconds(lambda: env.step(env.action_space.sample()))
+    each = cost / _PROBE_VECTOR_LANES / _VECTOR_GAIN
+    return Source(signature, host, each, build_seconds / _VECTOR_GAIN, _render_modes(builder, env))
+
+
+def _modes_of(builder: Builder) -> tuple[Autoreset, ...]:
+    """The modes that a vector environment really takes; its constructor refuses the others."""
+    taken: list[Autoreset] = []
+    for mode in AUTORESET_MODES:
+        try:
+            builder.make(num_envs=1, autoreset_mode=mode).close()
+        except Exception:  # the boundary to foreign code: however it refuses, it refuses
+            continue
+        taken.append(mode)
+    return tuple(taken)
+
+
+def _game_source(builder: Builder, env: Any, calls: Sequence[str], build_seconds: float) -> Source:
+    # PettingZoo takes long to import, and only games need it.
+    games = importlib.import_module("openenv_gym.hosting.pettingzoo")
+    signature = games.signature_of(env, builder.name, calls)
+    env.reset(seed=0)
+
+    def step() -> None:
+        if not env.agents:
+            env.reset()
+        observation, _, terminated, truncated, info = env.last()
+        mask = info.get("action_mask")
+        if mask is None and isinstance(observation, dict):
+            mask = observation.get("action_mask")
+        space = env.action_space(env.agent_selection)
+        env.step(None if terminated or truncated else space.sample(mask))
+
+    def host(signature: Signature, extra: dict[str, Any]) -> HostedEnv:
+        game: HostedEnv = games.TurnBased(partial(builder.make, **extra), signature)
+        return game
+
+    return Source(signature, host, _median_seconds(step), build_seconds, _render_modes(builder, env))
+
+
+def _median_seconds(step: Callable[[], Any]) -> float:
+    taken: list[float] = []
+    while len(taken) < _PROBE_STEPS and sum(taken) < _PROBE_SECONDS:
+        started = time.perf_counter()
+        step()
+        taken.append(time.perf_counter() - started)
+    return sorted(taken)[len(taken) // 2]
+
+
+def _render_modes(builder: Builder, env: Any) -> tuple[str, ...]:
+    """Modes that a session may ask for; ``human`` opens a window where nobody looks."""
+    if not builder.takes("render_mode"):
+        return ()
+    return tuple(mode for mode in env.metadata.get("render_modes", ()) if mode not in (None, "human"))
+
+
+def _plain_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    plain = {key: getattr(value, "value", value) for key, value in metadata.items()}
+    return {
+        key: list(value) if isinstance(value, tuple) else value
+        for key, value in plain.items()
+        if value is None or isinstance(value, (str, int, float, bool, list, tuple, dict))
+    }
+
+
+def _factory_failed(env_id: str, error: Exception) -> FactoryFailed:
+    failure = FactoryFailed(
+        f"{env_id} could not be built: {type(error).__name__}: {error}", factory_name=env_id
+    )
+    failure.add_note(f"{type(error).__name__}: {error}")
+    return failure
