@@ -1,0 +1,52 @@
+"""A WebSocket connection that answers hot messages where they arrive, without a task in between.
+
+ASGI hands each message through a queue to a coroutine, which costs more than stepping a small
+environment. So this protocol offers the application an extension, ``openenv_gym.direct``: a
+function that takes a binary message at once and gives the answer, or ``None`` to have the message
+queued as usual. It relies on uvicorn's ``WebSocketsSansIOProtocol``, whose attributes used here
+held from 0.35 to 0.54; on any other server the extension is missing and the queue is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
+
+__all__ = ["EXTENSION", "DirectWebSocket"]
+
+EXTENSION = "openenv_gym.direct"
+
+
+class DirectWebSocket(WebSocketsSansIOProtocol):
+    """uvicorn's sans-I/O WebSocket, with a short cut for whole binary messages."""
+
+    direct: Callable[[bytes], Any] | None = None
+
+    async def run_asgi(self) -> None:
+        """Run the application, with the extension in its scope."""
+        extensions: Any = self.scope["extensions"]
+        extensions[EXTENSION] = self._set_direct
+        await super().run_asgi()
+
+    def _set_direct(self, direct: Callable[[bytes], Any]) -> None:
+        self.direct = direct
+
+    def handle_bytes(self, event: Frame) -> None:
+        """Answer at once if nothing waits in either direction; else queue the message."""
+        direct = self.direct
+        if (
+            direct is not None
+            and event.fin
+            and self.queue.empty()
+            and self.writable.is_set()
+            and not self.close_sent
+        ):
+            answer = direct(event.data)  # type: ignore[arg-type]
+            if answer is not None:
+                self.conn.send_binary(answer)
+                self.transport.write(b"".join(self.conn.data_to_send()))
+                return
+        super().handle_bytes(event)

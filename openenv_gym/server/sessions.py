@@ -1,0 +1,354 @@
+"""Sessions and attachments, and the house that counts their lanes.
+
+A **session** is one hosted environment with its lanes, its thread and its cost. An **attachment**
+is who speaks to it: a token, a view of the environment, and the exactly-once window. A connection
+is neither: it only carries an attachment's bytes.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from openenv_gym.errors import (
+    CapacityReached,
+    EnvironmentRaised,
+    InvalidArgument,
+    InvalidMessage,
+    OpenEnvGymError,
+    ProtocolViolation,
+    UnknownSession,
+)
+from openenv_gym.hosting.contract import HostedEnv, raised
+from openenv_gym.hosting.source import Source
+from openenv_gym.hosting.views import FieldsView
+from openenv_gym.server.fields import FieldsAnswer
+from openenv_gym.server.threads import Inline, OwnThread, Runner
+from openenv_gym.spaces import Kind as LeafKind
+from openenv_gym.spaces import compile_iterator
+from openenv_gym.types import Signature
+from openenv_gym.wire import signature as signatures
+from openenv_gym.wire.answers import AnswerBuffer, Encoded
+from openenv_gym.wire.codecs.native import NativeCodec
+from openenv_gym.wire.messages import (
+    Ack,
+    Call,
+    Close,
+    Hello,
+    Observe,
+    Render,
+    Request,
+    Reset,
+    State,
+    Step,
+    Welcome,
+)
+from openenv_gym.wire.server import Incoming, Refused, ServerProtocol
+from openenv_gym.wire.window import Verdict, Window
+
+__all__ = ["Attachment", "House", "Limits", "Session"]
+
+
+_log = logging.getLogger("openenv_gym.server")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a server gives at most."""
+
+    max_lanes: int = 1024
+    """Lanes of all sessions together."""
+    max_message_bytes: int = 16 * 2**20
+    """The largest message that a client may send."""
+
+
+@dataclass(eq=False, slots=True)
+class Session:
+    """One hosted environment."""
+
+    id: str
+    signature: Signature
+    hosted: HostedEnv
+    runner: Runner
+    episode_ids: list[str]
+
+
+class Attachment:
+    """Who speaks to a session, and in which view.
+
+    Everything but :meth:`receive` may be called from the event loop; :meth:`receive` runs on the
+    session's thread.
+    """
+
+    def __init__(self, session: Session, hello: Hello, protocol: ServerProtocol) -> None:
+        self.session = session
+        self.token = secrets.token_urlsafe(16)
+        self._protocol = protocol
+        self._hosted = session.hosted
+        self._lanes = session.signature.lanes
+        signature = session.signature
+        self._observation, self._action = signatures.layouts_of(signature)
+        self.out: AnswerBuffer | FieldsAnswer
+        self._actions: Callable[[Any], Any]
+        if hello.view == "typed":
+            view = FieldsView(signature)
+            self.out = FieldsAnswer(view)
+            self._actions = lambda requests: [view.action_in(fields) for fields in requests]
+        else:
+            kinds = tuple(map(LeafKind, signature.kinds))
+            self.out = AnswerBuffer(self._observation, kinds, self._lanes, exact=hello.exact)
+            self._actions = _action_reader(self._action, vector=signature.vector)
+        if isinstance(protocol.codec, NativeCodec):
+            protocol.codec.agree(self._lanes, self._observation, self._action, agents=len(signature.agents))
+        self._window: Window[Encoded] = Window(forget=self.out.release)
+
+    def welcome(self, limits: Limits, server: str) -> Welcome:
+        """The answer to the hello."""
+        return Welcome(
+            signature=signatures.to_plain(self.session.signature),
+            observation=None if self._observation is None else self._observation.describe(),
+            action=None if self._action is None else self._action.describe(),
+            limits={"max_lanes": limits.max_lanes, "max_message_bytes": limits.max_message_bytes},
+            token=self.token,
+            server=server,
+        )
+
+    def receive(self, message: Incoming, ack: int) -> Encoded | None:
+        """Do what a message asks, once; a repeated request gets the kept answer.
+
+        Raises:
+            ProtocolViolation: if the message is out of order; the connection cannot go on.
+        """
+        if isinstance(message, (Hello, Close, Ack)):
+            self._acknowledge(message)
+            return None
+        try:
+            verdict = self._window.admit(message.seq, ack)
+        except InvalidMessage as error:
+            raise ProtocolViolation(error.message, **error.fields) from error
+        if verdict is not Verdict.NEW:  # done already: the same answer again; or it is on its way
+            return self._window.kept(message.seq) if verdict is Verdict.KEPT else None
+        try:
+            answer = self._perform(message)
+        except OpenEnvGymError as error:
+            answer = Encoded(self._protocol.encode_error(message.seq, error))
+        except Exception as error:  # a hosted environment outside of its own boundary
+            answer = Encoded(
+                self._protocol.encode_error(message.seq, raised(error, type(message).__name__.lower()))
+            )
+        self._window.keep(message.seq, answer)
+        return answer
+
+    def _acknowledge(self, message: Hello | Close | Ack) -> None:
+        if not isinstance(message, Ack):
+            raise ProtocolViolation(f"a {type(message).__name__} is not a request")
+        try:
+            self._window.acknowledge(message.seq)
+        except InvalidMessage as error:
+            raise ProtocolViolation(error.message, **error.fields) from error
+
+    def _perform(self, message: Request | Refused) -> Encoded:
+        if isinstance(message, Step):
+            return self._step(message)
+        if isinstance(message, Reset):
+            return self._reset(message)
+        if isinstance(message, Refused):
+            raise message.error
+        return self._answer(message)
+
+    def _step(self, message: Step) -> Encoded:
+        slots, out = message.slots, self.out
+        if slots is not None:
+            self._check_slots(slots)
+        actions = self._actions(message.actions)
+        out.begin(dense=slots is None)
+        started = time.perf_counter_ns()
+        self._hosted.step(slots, actions, out)
+        return out.finish(message.seq, (time.perf_counter_ns() - started) // 1000)
+
+    def _reset(self, message: Reset) -> Encoded:
+        lanes = self._check_reset(message)
+        self.out.begin(dense=lanes is None and len(self.session.signature.agents) == 1)
+        self._name_episodes(lanes, message.episode_ids)
+        started = time.perf_counter_ns()
+        self._hosted.reset(lanes, message.seeds, message.options, self.out)
+        return self.out.finish(message.seq, (time.perf_counter_ns() - started) // 1000)
+
+    def _answer(self, message: Observe | State | Render | Call) -> Encoded:
+        lane = message.lane
+        if lane is not None:
+            self._check_lane(lane)
+        match message:
+            case Render():
+                value = self._render(lane)
+            case State(agent=agent):
+                assert lane is not None
+                value = self._state(lane, self._check_agent(agent))
+            case Observe(agent=agent):
+                assert lane is not None
+                value = self._hosted.observe(lane, self._check_agent(agent))
+            case Call(name=name, args=args):
+                value = self._hosted.call(lane, name, args)
+        return Encoded(self._protocol.encode_value(message.seq, value))
+
+    def _state(self, lane: int, agent: int) -> dict[str, Any]:
+        """What OpenEnv calls state; the episodes of autoresets are the named one's ``.1``, ``.2``, ..."""
+        state = self._hosted.state(lane, agent)
+        autoresets = state.pop("autoresets", 0)
+        named = self.session.episode_ids[lane]
+        return {"episode_id": f"{named}.{autoresets}" if autoresets else named, **state}
+
+    def _render(self, lane: int | None) -> Any:
+        if self.session.signature.render_mode is None:
+            raise InvalidArgument(
+                "this session does not render; ask for it when it begins, as in "
+                "OpenEnvGym(url, render_mode='rgb_array')"
+            )
+        return self._hosted.render(lane)
+
+    def _name_episodes(self, lanes: list[int] | None, named: list[str] | None) -> None:
+        which = range(self._lanes) if lanes is None else lanes
+        for index, lane in enumerate(which):
+            self.session.episode_ids[lane] = named[index] if named else str(uuid.uuid4())
+
+    def _check_slots(self, slots: Any) -> None:
+        agents = len(self.session.signature.agents)
+        sound = (
+            (slots.lane >= 0) & (slots.lane < self._lanes) & (slots.agent >= 0) & (slots.agent < agents)
+        ).all()
+        pairs = slots.lane.astype("i8") * agents + slots.agent
+        if not sound or len(set(pairs.tolist())) != len(pairs):
+            raise InvalidArgument(
+                "a step names a slot twice, or one that is not there; "
+                f"there are {self._lanes} lanes of {agents} agents"
+            )
+
+    def _check_reset(self, message: Reset) -> list[int] | None:
+        lanes, seeds, names = message.lanes, message.seeds, message.episode_ids
+        if lanes is not None:
+            if not lanes or len(set(map(str, lanes))) != len(lanes):
+                raise InvalidArgument("a reset names no lane, or one twice")
+            for lane in lanes:
+                self._check_lane(lane)
+        count = self._lanes if lanes is None else len(lanes)
+        given = [] if seeds is None else [seeds] if isinstance(seeds, int) else seeds
+        if not all(seed is None or (type(seed) is int and seed >= 0) for seed in given):
+            raise InvalidArgument("a seed is a whole number of at least 0, or None")
+        if (isinstance(seeds, list) and len(seeds) != count) and not self.session.signature.vector:
+            raise InvalidArgument(f"{len(seeds)} seeds for {count} lanes; give one for each, or one number")
+        if names is not None and (len(names) != count or not all(type(name) is str for name in names)):
+            raise InvalidArgument(f"episode_ids takes {count} texts, one for each lane")
+        return lanes
+
+    def _check_lane(self, lane: Any) -> None:
+        if type(lane) is not int or not 0 <= lane < self._lanes:
+            raise InvalidArgument(f"there is no lane {lane!r:.40}; the session has {self._lanes}")
+
+    def _check_agent(self, agent: int) -> int:
+        if not 0 <= agent < len(self.session.signature.agents):
+            raise InvalidArgument(
+                f"there is no agent {agent}; the game has {len(self.session.signature.agents)}"
+            )
+        return agent
+
+
+def _action_reader(layout: Any, *, vector: bool) -> Callable[[Any], Any]:
+    if layout is None or vector:
+        return lambda actions: actions
+    iterate = compile_iterator(layout)
+    return lambda actions: actions if isinstance(actions, list) else iterate(actions)
+
+
+class House:
+    """All sessions of a server, and the lanes that they take.
+
+    Args:
+        source: what each session hosts.
+        limits: what there is to give.
+    """
+
+    def __init__(self, source: Source, limits: Limits) -> None:
+        self.source = source
+        self.limits = limits
+        self.sessions: dict[str, Session] = {}
+        self.active_lanes = 0
+        self.busy = 0
+        self.closing = False
+
+    async def attach(self, hello: Hello, protocol: ServerProtocol) -> Attachment:
+        """Begin the session that a hello asks for.
+
+        Raises:
+            CapacityReached: if there are not so many lanes left.
+            FactoryFailed: if the environment cannot be built.
+            InvalidArgument: if the hello asks for what cannot be.
+        """
+        render_mode = self._check_hello(hello, native=protocol.native)
+        signature = self.source.session_signature(hello.lanes, hello.autoreset, render_mode)
+        if self.active_lanes + hello.lanes > self.limits.max_lanes:
+            raise CapacityReached(
+                f"{self.active_lanes} of {self.limits.max_lanes} lanes are taken and {hello.lanes} were "
+                "asked for; wait for others to close, ask for fewer, or have the operator raise --max-lanes",
+                active_lanes=self.active_lanes,
+                max_lanes=self.limits.max_lanes,
+            )
+        self.active_lanes += hello.lanes
+        identity = uuid.uuid4().hex
+        cheap = signature.render_mode is None and self.source.is_cheap(hello.lanes)
+        runner: Runner = Inline() if cheap else OwnThread(f"session-{identity[:8]}")
+        try:
+            hosted = await runner.run(partial(self.source.hosted, signature, render_mode))
+        except BaseException:
+            self.active_lanes -= hello.lanes
+            runner.stop()
+            raise
+        session = Session(identity, signature, hosted, runner, [""] * hello.lanes)
+        self.sessions[identity] = session
+        return Attachment(session, hello, protocol)
+
+    def _check_hello(self, hello: Hello, *, native: bool) -> str | None:
+        if hello.attach is not None:
+            raise UnknownSession("there is no session of that token; begin a new one")
+        if type(hello.lanes) is not int or hello.lanes < 1:
+            raise InvalidArgument(f"a session has at least one lane, not {hello.lanes!r:.40}")
+        if native and hello.view == "typed":
+            raise InvalidArgument("the typed view is spoken in JSON; leave out the subprotocol, or the view")
+        if hello.view not in ("array", "typed") or (hello.view == "typed" and hello.lanes != 1):
+            raise InvalidArgument(
+                f"there is no view {hello.view!r:.40} of {hello.lanes} lanes; the typed view has one"
+            )
+        config = dict(hello.config)
+        render_mode = config.pop("render_mode", None)
+        if config or not (render_mode is None or type(render_mode) is str):
+            raise InvalidArgument(
+                "the operator allows no constructor arguments but render_mode; "
+                f"asked for: {', '.join(map(str, hello.config))}"
+            )
+        return render_mode
+
+    async def detach(self, attachment: Attachment) -> None:
+        """End an attachment, and its session with it; lanes are free again once it is closed."""
+        session = attachment.session
+        if self.sessions.pop(session.id, None) is None:
+            return
+        try:
+            await session.runner.run(session.hosted.close)
+        except EnvironmentRaised as error:
+            _log.warning("session %s: %s", session.id, error)  # its client is gone; nobody else to tell
+        finally:
+            session.runner.stop()
+            self.active_lanes -= session.signature.lanes
+
+    def forsake(self, attachment: Attachment) -> None:
+        """End an attachment without waiting for its environment, which may never come to its close."""
+        session = attachment.session
+        if self.sessions.pop(session.id, None) is None:
+            return
+        session.runner.stop(session.hosted.close)
+        self.active_lanes -= session.signature.lanes

@@ -1,0 +1,128 @@
+"""Little environments that do what a test needs: sleep, fail, or note which thread they see."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any, ClassVar
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box, Discrete
+from numpy.typing import NDArray
+
+Observation = NDArray[np.float32]
+
+
+class Counter(gymnasium.Env[Observation, Any]):
+    """Observes how many steps the episode has; ends never."""
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi"]}  # type: ignore[misc]
+
+    def __init__(self, render_mode: str | None = None) -> None:
+        self.render_mode = render_mode
+        self.observation_space = Box(0, np.inf, (1,), np.float32)
+        self.action_space = Discrete(2)
+        self.steps = 0
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.steps = 0
+        return self._observation(), {}
+
+    def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        self.steps += 1
+        return self._observation(), float(action), False, False, {}
+
+    def render(self) -> str:
+        return f"{self.steps} steps"
+
+    def _observation(self) -> Observation:
+        return np.array([self.steps], np.float32)
+
+
+class Sleeper(Counter):
+    """Takes its time over each step: 5 ms, or what ``options["seconds"]`` says; lives on its own thread."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds = 0.005
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        self.seconds = (options or {}).get("seconds", self.seconds)
+        return super().reset(seed=seed)
+
+    def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        time.sleep(self.seconds)
+        return super().step(action)
+
+
+class Fragile(Counter):
+    """Raises where ``options["fail"]`` says: in ``reset``, in ``step`` or in ``close``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fail = ""
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        self.fail = (options or {}).get("fail", "")
+        self._break_if("reset")
+        return super().reset(seed=seed)
+
+    def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        self._break_if("step")
+        return super().step(action)
+
+    def close(self) -> None:
+        self._break_if("close")
+
+    def _break_if(self, during: str) -> None:
+        if self.fail == during:
+            raise ZeroDivisionError(f"broken in {during}")
+
+
+class Diary(Counter):
+    """Notes the thread of every call, from construction to close; slow enough for its own if told so."""
+
+    seconds: ClassVar[float] = 0.0
+    visits: ClassVar[list[list[tuple[str, int]]]] = []
+    """For each instance in the order of construction: what was called, and on which thread."""
+
+    def __init__(self, render_mode: str | None = None) -> None:
+        self._mine: list[tuple[str, int]] = []
+        self.visits.append(self._mine)
+        self._note("construct")
+        super().__init__(render_mode)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        self._note("reset")
+        return super().reset(seed=seed, options=options)
+
+    def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        self._note("step")
+        time.sleep(self.seconds)
+        return super().step(action)
+
+    def render(self) -> str:
+        self._note("render")
+        return super().render()
+
+    def close(self) -> None:
+        self._note("close")
+
+    def _note(self, what: str) -> None:
+        self._mine.append((what, threading.get_ident()))
+
+
+class SlowDiary(Diary):
+    """A diary whose steps are long enough for a thread of its own."""
+
+    seconds = 0.005

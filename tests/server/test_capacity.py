@@ -1,0 +1,113 @@
+"""Lanes are what a server has to give; it counts them, and says so when there are none left."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from openenv_gym import Client, OpenEnvVectorEnv, serve_gym
+from openenv_gym.errors import (
+    CapacityReached,
+    FactoryFailed,
+    InvalidArgument,
+    ProtocolViolation,
+    UnknownSession,
+    UnsupportedAutoreset,
+)
+from openenv_gym.wire.messages import Hello
+from tests.environments import Counter
+from tests.served import eventually, health
+
+
+def test_lanes_are_counted_and_not_sessions() -> None:
+    with serve_gym(Counter, port=0, block=False, max_lanes=5) as server:
+        with Client.to(server.url, Hello(lanes=3)), Client.to(server.url):
+            assert health(server.url)["active_lanes"] == 4
+            assert health(server.url)["sessions"] == 2
+            with pytest.raises(CapacityReached) as caught:
+                Client.to(server.url, Hello(lanes=2))
+            assert caught.value.fields == {"active_lanes": 4, "max_lanes": 5}
+            assert health(server.url)["active_lanes"] == 4
+            Client.to(server.url).close()
+        assert eventually(lambda: health(server.url)["active_lanes"] == 0)
+        Client.to(server.url, Hello(lanes=5)).close()
+
+
+def test_the_json_dialect_says_it_at_the_first_request() -> None:
+    with serve_gym(Counter, port=0, block=False, max_lanes=1) as server:
+        with Client.to(server.url), Client.to(server.url, dialect="json") as late:
+            with pytest.raises(CapacityReached) as caught:
+                late.reset()
+            assert caught.value.fields["max_sessions"] == 1
+            assert caught.value.fields["active_sessions"] == 1
+
+
+def test_a_vector_environment_that_is_too_large_takes_nothing() -> None:
+    with serve_gym(Counter, port=0, block=False, max_lanes=2) as server:
+        with pytest.raises(CapacityReached):
+            OpenEnvVectorEnv(server.url, 3)
+        assert health(server.url)["active_lanes"] == 0
+        envs = OpenEnvVectorEnv(server.url, 3, dialect="json")
+        with pytest.raises(CapacityReached):
+            envs.reset()
+        envs.close()
+
+
+def test_a_factory_that_raises() -> None:
+    left = [1000]
+
+    def factory() -> Counter:
+        if not left[0]:
+            raise RuntimeError("no more of them")
+        left[0] -= 1
+        return Counter()
+
+    with serve_gym(factory, port=0, block=False) as server:
+        for dialect in (None, "json"):
+            left[0] = 1
+            with Client.to(server.url), pytest.raises(FactoryFailed, match="no more of them") as caught:
+                with Client.to(server.url, dialect=dialect) as second:
+                    second.reset()
+            assert caught.value.fields["factory_name"] == "factory"
+            assert eventually(lambda: health(server.url)["active_lanes"] == 0)
+        # Two of three lanes are built when the third fails; they are closed and not counted.
+        left[0] = 2
+        with pytest.raises(FactoryFailed):
+            Client.to(server.url, Hello(lanes=3))
+        assert health(server.url)["active_lanes"] == 0
+
+
+def test_a_factory_that_raises_at_once_never_opens_its_door() -> None:
+    def factory() -> Any:
+        raise RuntimeError("nothing to serve")
+
+    with pytest.raises(FactoryFailed, match="nothing to serve"):
+        serve_gym(factory, port=0, block=False)
+
+
+@pytest.mark.parametrize(
+    ("hello", "expected"),
+    [
+        (Hello(lanes=0), InvalidArgument),
+        (Hello(config={"size": 3}), InvalidArgument),
+        (Hello(config={"render_mode": "rgb_array"}), InvalidArgument),
+        (Hello(attach="nobody"), UnknownSession),
+        (Hello(autoreset="Sometimes"), (ProtocolViolation, UnsupportedAutoreset)),
+        (Hello(view="inside"), (ProtocolViolation, InvalidArgument)),
+        (Hello(lanes="many"), (InvalidArgument, ProtocolViolation)),  # type: ignore[arg-type]
+    ],
+)
+def test_a_hello_that_cannot_be_granted(hello: Hello, expected: type[Exception]) -> None:
+    with serve_gym(Counter, port=0, block=False) as server:
+        with pytest.raises(expected):
+            Client.to(server.url, hello)
+        assert health(server.url)["active_lanes"] == 0
+        Client.to(server.url).close()
+
+
+def test_the_typed_view_is_refused_in_the_native_dialect() -> None:
+    with serve_gym(Counter, port=0, block=False) as server:
+        with pytest.raises(InvalidArgument, match="spoken in JSON"):
+            Client.to(server.url, Hello(view="typed"))
+        assert health(server.url)["active_lanes"] == 0

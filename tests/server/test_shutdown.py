@@ -1,0 +1,162 @@
+"""Ctrl-C of a server ends every client in a typed error, and the process without a word of complaint."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from openenv_gym import AsyncClient, Client, serve_gym
+from openenv_gym.errors import ConnectFailed, ServerClosed
+from openenv_gym.wire.messages import Hello
+from tests.environments import Sleeper
+from tests.served import ServerProcess, can_listen, eventually, serve_command
+
+QUICK_SECONDS = 4.0
+
+
+def assert_ended(server: ServerProcess, *, within: float = QUICK_SECONDS) -> None:
+    code = server.process.wait(within)
+    assert code in (0, 130), server.output()
+    assert "Traceback" not in server.output()
+    assert "rror" not in server.output()
+    assert can_listen(server.url)
+
+
+def test_ctrl_c_ends_every_client_in_a_typed_error() -> None:
+    async def play(server: ServerProcess) -> None:
+        blocking = Client.to(server.url)
+        text = Client.to(server.url, dialect="json")
+        lanes = Client.to(server.url, Hello(lanes=4))
+        clients: list[Any] = [blocking, text, lanes]
+        for client in clients:
+            client.reset()
+        async with await AsyncClient.to(server.url) as awaited:
+            await awaited.reset()
+            server.interrupt()
+            assert await asyncio.to_thread(server.process.wait, QUICK_SECONDS) in (0, 130)
+            with pytest.raises(ServerClosed):
+                await awaited.step_one(1)
+        with pytest.raises(ServerClosed):
+            blocking.step_one(1)
+        with pytest.raises(ServerClosed):
+            text.step_one({"action": 1})
+        with pytest.raises(ServerClosed):
+            lanes.step(None, [0, 1, 0, 1])
+        for client in clients:
+            client.close()
+
+    with ServerProcess(serve_command("CartPole-v1")) as server:
+        asyncio.run(play(server))
+        assert_ended(server)
+        with pytest.raises(ConnectFailed):
+            Client.to(server.url)
+
+
+def test_ctrl_c_ends_clients_that_wait_for_an_answer() -> None:
+    with ServerProcess(serve_command("tests.environments:Sleeper")) as server:
+        endings: list[BaseException] = []
+
+        def play() -> None:
+            with Client.to(server.url) as client:
+                client.reset(options={"seconds": 0.05})
+                ready.set()
+                try:
+                    while True:
+                        client.step_one(1)
+                except ServerClosed as error:
+                    endings.append(error)
+
+        ready = threading.Event()
+        player = threading.Thread(target=play)
+        player.start()
+        try:
+            assert ready.wait(10)
+            server.interrupt()
+            player.join(QUICK_SECONDS)
+            assert_ended(server)
+        finally:
+            server.process.kill()
+            player.join()
+        assert len(endings) == 1
+
+
+def test_a_running_step_is_answered_before_the_shutdown() -> None:
+    with ServerProcess(serve_command("tests.environments:Sleeper")) as server:
+        client = Client.to(server.url)
+        client.reset(options={"seconds": 1.0})
+        client.send_step(None, [1])
+        time.sleep(0.2)
+        server.interrupt()
+        rows = client.receive_rows()
+        assert rows.observation[0].tolist() == [1.0]
+        with pytest.raises(ServerClosed):
+            client.step_one(1)
+        client.close()
+        assert_ended(server)
+
+
+def test_a_running_step_of_the_json_dialect_is_answered_before_the_shutdown() -> None:
+    with ServerProcess(serve_command("tests.environments:Sleeper")) as server:
+        client = Client.to(server.url, dialect="json")
+        client.reset(options={"seconds": 1.0})
+        client.send_step(None, [{"action": 1}])
+        time.sleep(0.2)
+        server.interrupt()
+        assert client.receive_rows().values[0]["observation"] == [1.0]
+        with pytest.raises(ServerClosed):
+            client.reset()
+        client.close()
+        assert_ended(server)
+
+
+def test_a_step_that_does_not_end_is_not_waited_for_after_a_second_ctrl_c() -> None:
+    with ServerProcess(serve_command("tests.environments:Sleeper")) as server:
+        client = Client.to(server.url)
+        client.reset(options={"seconds": 20.0})
+        client.send_step(None, [1])
+        time.sleep(0.2)
+        server.interrupt()
+        time.sleep(0.3)
+        server.interrupt()
+        assert eventually(lambda: server.process.poll() is not None, seconds=QUICK_SECONDS)
+        assert "Traceback" not in server.output()
+        client.close()
+
+
+@pytest.mark.slow
+def test_a_step_that_does_not_end_is_not_waited_for_for_ever() -> None:
+    with ServerProcess(serve_command("tests.environments:Sleeper")) as server:
+        client = Client.to(server.url)
+        client.reset(options={"seconds": 50.0})
+        client.send_step(None, [1])
+        time.sleep(0.2)
+        server.interrupt()
+        with pytest.raises(ServerClosed):
+            client.receive_rows()
+        client.close()
+        assert_ended(server, within=20)
+
+
+def test_a_server_of_this_process_ends_its_clients_too() -> None:
+    with serve_gym(Sleeper, port=0, block=False) as server:
+        idle, busy = Client.to(server.url), Client.to(server.url)
+        busy.reset(options={"seconds": 0.3})
+        busy.send_step(None, [1])
+        time.sleep(0.05)
+        server.close()
+        server.close()
+        assert busy.receive_rows().observation[0].tolist() == [1.0]
+        for client in (idle, busy):
+            with pytest.raises(ServerClosed):
+                client.reset()
+            client.close()
+
+
+def test_ctrl_c_without_clients() -> None:
+    with ServerProcess(serve_command("CartPole-v1")) as server:
+        server.interrupt()
+        assert_ended(server)
