@@ -1,0 +1,1 @@
+"""Transports, and the blocking and asynchronous clients over one machine; never imports ``server``."""

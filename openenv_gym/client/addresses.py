@@ -1,0 +1,44 @@
+"""The addresses behind a server's URL, however its user spelled it."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit, urlunsplit
+
+from openenv_gym.errors import InvalidArgument
+
+__all__ = ["http_url", "websocket_url"]
+
+_SECURE = {"http": False, "ws": False, "https": True, "wss": True}
+
+
+def websocket_url(url: str) -> str:
+    """The address of the ``/ws`` endpoint.
+
+    Raises:
+        InvalidArgument: if it is not an http, https, ws or wss URL.
+
+    >>> websocket_url("https://host/prefix/")
+    'wss://host/prefix/ws'
+    """
+    return _address(url, ("ws", "wss"), "/ws")
+
+
+def http_url(url: str, path: str) -> str:
+    """The address of a page.
+
+    Raises:
+        InvalidArgument: if it is not an http, https, ws or wss URL.
+
+    >>> http_url("ws://host:8000/ws", "/schema")
+    'http://host:8000/schema'
+    """
+    return _address(url, ("http", "https"), path)
+
+
+def _address(url: str, schemes: tuple[str, str], path: str) -> str:
+    parts = urlsplit(url if "://" in url else f"http://{url}")
+    secure = _SECURE.get(parts.scheme)
+    if secure is None or not parts.hostname:
+        raise InvalidArgument(f"{url!r:.200} is no server address; one looks like http://127.0.0.1:8000")
+    base = parts.path.rstrip("/").removesuffix("/ws")
+    return urlunsplit((schemes[secure], parts.netloc, base + path, "", ""))

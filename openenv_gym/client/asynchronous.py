@@ -1,0 +1,423 @@
+"""The asynchronous client: the blocking one's names, awaited, over the same machine.
+
+:class:`AsyncSocketTransport` is a connection of websockets' asyncio layer; ``asgi`` has the twin
+for tests without a port.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeAlias
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.typing import Subprotocol
+
+from openenv_gym.client.addresses import websocket_url
+from openenv_gym.client.dialects import agreed, default_hello, is_native, offered, signature_of
+from openenv_gym.client.endings import SESSION_OVER, ended_by_close, lost
+from openenv_gym.client.forks import let_go_in_children
+from openenv_gym.client.transports import keep_alive, refusal
+from openenv_gym.errors import (
+    Closed,
+    ConnectFailed,
+    DeadlineExceeded,
+    InvalidArgument,
+    OpenEnvGymError,
+    ProtocolViolation,
+)
+from openenv_gym.types import Rows, Signature, Slots
+from openenv_gym.wire.messages import Answer, Hello, Value
+
+__all__ = ["AsyncClient", "AsyncConnect", "AsyncSocketTransport", "AsyncTransport"]
+
+_GOODBYE_SECONDS = 1.0
+
+
+class AsyncTransport(Protocol):
+    """A connection that carries whole messages.
+
+    Attributes:
+        subprotocol: what the server chose of the offered subprotocols, or ``None``.
+    """
+
+    subprotocol: str | None
+
+    async def send(self, message: Any) -> None:
+        """Send text or bytes; the buffer may be reused on return."""
+
+    async def receive(self, timeout: float | None = None) -> Any:
+        """The next message. Raises ``ServerClosed``, ``ConnectionLost`` or ``DeadlineExceeded``."""
+
+    async def close(self) -> None:
+        """Say goodbye and let go; may be called twice."""
+
+    def drop(self) -> None:
+        """Let go without a goodbye, and without waiting."""
+
+    def abandon(self) -> None:
+        """Touch nothing any more, as a forked child must with what belongs to its parent."""
+
+
+AsyncConnect: TypeAlias = Callable[[tuple[str, ...]], Awaitable[AsyncTransport]]
+"""Opens a transport that offers some subprotocols."""
+
+
+class AsyncSocketTransport:
+    """A WebSocket on the running event loop, made with :meth:`to`."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self._connection = connection
+        self._goodbye = False
+        self.subprotocol: str | None = connection.subprotocol
+
+    @classmethod
+    async def to(
+        cls,
+        url: str,
+        *,
+        subprotocols: tuple[str, ...] = (),
+        headers: dict[str, str] | None = None,
+        timeout: float | None = 10.0,
+        max_bytes: int = 2**30,
+        proxy: str | None = None,
+    ) -> Self:
+        """Connect.
+
+        Args:
+            url: of the ``/ws`` endpoint.
+            subprotocols: what to offer.
+            headers: to send with the handshake.
+            timeout: seconds for the connection and the handshake.
+            max_bytes: the largest message to accept.
+            proxy: the address of an HTTP or SOCKS proxy to go through.
+
+        Raises:
+            ConnectFailed: if nobody answers, or not with a WebSocket.
+            InvalidArgument: if the URL is no WebSocket's.
+        """
+        try:
+            connection = await connect(
+                url,
+                subprotocols=[Subprotocol(name) for name in subprotocols] or None,
+                additional_headers=headers,
+                open_timeout=timeout,
+                close_timeout=_GOODBYE_SECONDS,
+                max_size=max_bytes,
+                compression=None,  # slows big frames twenty times
+                ping_interval=None,  # an event loop that a trainer keeps busy would miss the answer
+                proxy=proxy,
+            )
+        except InvalidURI as error:
+            raise InvalidArgument(f"{url!r:.200} is no WebSocket address: {error}") from error
+        except InvalidStatus as error:
+            raise ConnectFailed(refusal(error, error.response)) from error
+        except InvalidHandshake as error:
+            raise ConnectFailed(refusal(error, None)) from error
+        except TimeoutError as error:
+            raise ConnectFailed(f"{url} does not answer the handshake; is it an OpenEnv server?") from error
+        except (OSError, EOFError) as error:
+            raise ConnectFailed(
+                f"no server answers at {url} ({error}); is it running, and is the port right?", url=url
+            ) from error
+        keep_alive(connection.transport.get_extra_info("socket"))
+        return cls(connection)
+
+    async def send(self, message: Any) -> None:
+        """Send text or bytes; the buffer may be reused on return."""
+        try:
+            await self._connection.send(message)
+        except ConnectionClosed as error:
+            raise self._ended(error) from error
+
+    async def receive(self, timeout: float | None = None) -> Any:
+        """The next message: text, or bytes that the caller owns."""
+        try:
+            async with asyncio.timeout(timeout):
+                message = await self._connection.recv()
+        except ConnectionClosed as error:
+            raise self._ended(error) from error
+        except TimeoutError as error:
+            raise DeadlineExceeded(f"no answer in {timeout:g} seconds", timeout=timeout) from error
+        return message if isinstance(message, str) else bytearray(message)
+
+    def _ended(self, cause: ConnectionClosed) -> OpenEnvGymError:
+        if self._goodbye:
+            return Closed("the connection was closed by you")
+        if cause.rcvd is not None:
+            return ended_by_close(cause.rcvd.code, cause.rcvd.reason)
+        if cause.sent is not None:  # broken off from here: a frame against the rules, text that is none
+            return ProtocolViolation(f"the server sent what is no WebSocket message: {cause.sent.reason}")
+        return lost(cause.__cause__ or cause)
+
+    async def close(self) -> None:
+        """Say goodbye and let go; may be called twice."""
+        if self._goodbye:
+            return
+        self._goodbye = True
+        try:
+            await self._connection.close()
+        except BaseException:
+            self._connection.transport.abort()
+            raise
+
+    def drop(self) -> None:
+        """Let go without a goodbye, and without waiting."""
+        if not self._goodbye:
+            self._goodbye = True
+            self._connection.transport.abort()
+
+    def abandon(self) -> None:
+        """Touch nothing: the parent's event loop shares even its selector with the child."""
+        self._goodbye = True
+
+
+class AsyncClient:
+    """A session on a server, in whichever dialect both speak; made with :meth:`to`.
+
+    The names are those of :class:`~openenv_gym.client.blocking.Client`. Requests of several tasks
+    wait for each other, except that whoever uses ``send_*`` must :meth:`receive_rows` in order
+    before another task asks for something.
+
+    A request that is cancelled, or whose time is up, ends the session: its answer would arrive in
+    the place of another's. A forked child cannot use the session (``Closed``), which goes on in the
+    process that began it.
+
+    Attributes:
+        native: whether the native dialect is spoken.
+        protocol: the machine behind it.
+
+    >>> from openenv_gym import serve_gym
+    >>> async def play(url):
+    ...     async with await AsyncClient.to(url) as client:
+    ...         await client.reset(seeds=42)
+    ...         rows = await client.step_one(1)
+    ...         return float(rows.reward[0])
+    >>> with serve_gym("CartPole-v1", port=0, block=False) as server:
+    ...     asyncio.run(play(server.url))
+    1.0
+    """
+
+    def __init__(
+        self, transport: AsyncTransport, *, dialect: str | None = None, timeout: float | None = None
+    ) -> None:
+        self._transport = transport
+        self._timeout = timeout
+        self._turn = asyncio.Lock()
+        self.native = is_native(transport.subprotocol)
+        self.protocol = agreed(transport.subprotocol, dialect)
+
+    @classmethod
+    async def over(
+        cls,
+        connect: AsyncConnect,
+        hello: Hello | None = None,
+        *,
+        dialect: str | None = None,
+        timeout: float | None = None,
+    ) -> Self:
+        """A client over a transport of your own.
+
+        Args:
+            connect: opens the transport.
+            hello: the session to ask for.
+            dialect: ``native``, ``json``, or ``None`` to take the native one where the server has it.
+            timeout: seconds to wait for an answer; ``None`` waits for as long as it takes.
+
+        Raises:
+            CapacityReached: if the server is full.
+            ProtocolViolation: if the server does not speak the dialect.
+        """
+        transport = await connect(offered(dialect))
+        try:
+            client = cls(transport, dialect=dialect, timeout=timeout)
+            if client.native:
+                await transport.send(client.protocol.hello(hello or default_hello()))
+                await client._receive()
+        except OpenEnvGymError:
+            await transport.close()
+            raise
+        except BaseException:
+            transport.drop()
+            raise
+        let_go_in_children(client)
+        return client
+
+    @classmethod
+    async def to(
+        cls,
+        url: str,
+        hello: Hello | None = None,
+        *,
+        dialect: str | None = None,
+        headers: dict[str, str] | None = None,
+        connect_timeout: float | None = 10.0,
+        timeout: float | None = None,
+        proxy: str | None = None,
+    ) -> Self:
+        """A client of the server at a URL.
+
+        Args:
+            url: of the server.
+            hello: the session to ask for; by default one lane, as arrays.
+            dialect: ``native``, ``json``, or ``None`` to take the native one where the server has it.
+            headers: to send with the handshake.
+            connect_timeout: seconds for the connection and the handshake.
+            timeout: seconds to wait for an answer; ``None`` waits for as long as it takes.
+            proxy: the address of an HTTP or SOCKS proxy to go through.
+
+        Raises:
+            ConnectFailed: if there is no server.
+            CapacityReached: if the server is full.
+            ProtocolViolation: if the server does not speak the dialect.
+        """
+        address = websocket_url(url)
+
+        async def connect(subprotocols: tuple[str, ...]) -> AsyncTransport:
+            return await AsyncSocketTransport.to(
+                address, subprotocols=subprotocols, headers=headers, timeout=connect_timeout, proxy=proxy
+            )
+
+        return await cls.over(connect, hello, dialect=dialect, timeout=timeout)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @property
+    def signature(self) -> Signature:
+        """What the server said of the environment; only in the native dialect.
+
+        Raises:
+            ProtocolViolation: in the JSON dialect, which has no welcome.
+        """
+        return signature_of(self.protocol)
+
+    async def reset(
+        self,
+        lanes: list[int] | None = None,
+        seeds: int | list[int | None] | None = None,
+        options: dict[str, Any] | None = None,
+        episode_ids: list[str] | None = None,
+    ) -> Rows:
+        """Begin an episode in some lanes, or in all."""
+        async with self._turn:
+            await self._send(self.protocol.reset(lanes, seeds, options, episode_ids))
+            return await self._receive_rows()
+
+    async def step(self, slots: Slots | None, actions: Any) -> Rows:
+        """A batch of actions: one for each slot; ``None`` is agent 0 of every lane.
+
+        Raises:
+            InvalidAction: if the actions do not fit the action space; nothing was sent.
+        """
+        async with self._turn:
+            await self._send(self.protocol.step(slots, actions))
+            return await self._receive_rows()
+
+    async def step_one(self, action: Any) -> Rows:
+        """One action, in a session of one lane.
+
+        Raises:
+            InvalidAction: if the action does not fit the action space; nothing was sent.
+        """
+        async with self._turn:
+            await self._send(self.protocol.step_one(action))
+            return await self._receive_rows()
+
+    async def state(self, lane: int = 0, agent: int = 0) -> dict[str, Any]:
+        """``episode_id``, ``step_count`` and whatever the environment adds."""
+        state: dict[str, Any] = await self._ask(lambda: self.protocol.ask_state(lane, agent))
+        return state
+
+    async def observe(self, lane: int = 0, agent: int = 0) -> Any:
+        """What a slot sees now."""
+        return await self._ask(lambda: self.protocol.observe(lane, agent))
+
+    async def render(self, lane: int | None = 0) -> Any:
+        """A frame of one lane; a list of all lanes' for ``None``."""
+        return await self._ask(lambda: self.protocol.render(lane))
+
+    async def call(self, name: str, *args: Any, lane: int | None = 0) -> Any:
+        """A method or attribute that the server's operator offers."""
+        return await self._ask(lambda: self.protocol.call(name, list(args), lane))
+
+    async def send_reset(
+        self,
+        lanes: list[int] | None = None,
+        seeds: int | list[int | None] | None = None,
+        options: dict[str, Any] | None = None,
+        episode_ids: list[str] | None = None,
+    ) -> None:
+        """Ask for a reset; the rows come with :meth:`receive_rows`."""
+        await self._send(self.protocol.reset(lanes, seeds, options, episode_ids))
+
+    async def send_step(self, slots: Slots | None, actions: Any) -> None:
+        """Ask for a step; the rows come with :meth:`receive_rows`."""
+        await self._send(self.protocol.step(slots, actions))
+
+    async def receive_rows(self) -> Rows:
+        """The rows of the oldest reset or step that was sent."""
+        async with self._turn:
+            return await self._receive_rows()
+
+    async def close(self) -> None:
+        """End the session; may be called twice."""
+        try:
+            goodbye = self.protocol.close()
+            if goodbye is not None:
+                await self._transport.send(goodbye)
+        except OpenEnvGymError:
+            pass  # the other end is gone; so is the session
+        finally:
+            await self._transport.close()
+
+    def abandon(self) -> None:
+        """Let go of a session that belongs to the parent of this process."""
+        self.protocol.lost()
+        self._transport.abandon()
+
+    async def _ask(self, question: Callable[[], Any]) -> Any:
+        async with self._turn:  # numbered and sent in the order of the turns
+            await self._send(question())
+            answer = await self._receive()
+        if type(answer) is not Value:
+            raise ProtocolViolation(f"a value was due, a {type(answer).__name__} came")
+        return answer.value
+
+    async def _receive_rows(self) -> Rows:
+        answer = await self._receive()
+        if type(answer) is not Answer:
+            raise ProtocolViolation(f"rows were due, a {type(answer).__name__} came")
+        return answer.rows
+
+    async def _send(self, data: Any) -> None:
+        try:
+            await self._transport.send(data)
+        except BaseException:  # cancelled in the middle of a message, too
+            self._fail()
+            raise
+
+    async def _receive(self) -> Any:
+        try:
+            data = await self._transport.receive(self._timeout)
+            return self.protocol.receive(data)
+        except SESSION_OVER:
+            self._fail()
+            raise
+        except OpenEnvGymError:
+            raise  # about one request
+        except BaseException:  # cancelled: the answer that is still to come must not be the next one's
+            self._fail()
+            raise
+
+    def _fail(self) -> None:
+        """After a broken connection or protocol there is nothing to go on with."""
+        self.protocol.lost()
+        self._transport.drop()

@@ -1,0 +1,220 @@
+"""The blocking client: one machine, one transport, and nothing that runs between calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+from openenv_gym.client.addresses import websocket_url
+from openenv_gym.client.dialects import agreed, default_hello, is_native, offered, signature_of
+from openenv_gym.client.endings import SESSION_OVER
+from openenv_gym.client.forks import let_go_in_children
+from openenv_gym.client.transports import SocketTransport, Transport
+from openenv_gym.errors import OpenEnvGymError, ProtocolViolation
+from openenv_gym.types import Rows, Signature, Slots
+from openenv_gym.wire.messages import Answer, Hello, Value
+
+__all__ = ["Client", "Connect"]
+
+Connect = Callable[[tuple[str, ...]], Transport]
+"""Opens a transport that offers some subprotocols."""
+
+
+class Client:
+    """A session on a server, in whichever dialect both speak.
+
+    ``send_*`` methods only send; each is followed, in order, by one :meth:`receive_rows`. The plain
+    names (:meth:`reset`, :meth:`step`, ...) do both. A context manager that closes the session.
+
+    A forked child cannot use it (``Closed``), and whatever the child does, the session of the
+    process that began it goes on.
+
+    Args:
+        connect: opens the transport; :meth:`to` makes one for a URL.
+        hello: the session to ask for.
+        dialect: ``native``, ``json``, or ``None`` to take the native one where the server has it.
+        timeout: seconds to wait for an answer; ``None`` waits for as long as it takes.
+
+    Attributes:
+        native: whether the native dialect is spoken.
+        protocol: the machine behind it.
+
+    Raises:
+        ConnectFailed: if there is no server.
+        CapacityReached: if the server is full.
+    """
+
+    def __init__(
+        self,
+        connect: Connect,
+        hello: Hello,
+        *,
+        dialect: str | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        self._timeout = timeout
+        self._transport = connect(offered(dialect))
+        try:
+            self.native = is_native(self._transport.subprotocol)
+            self.protocol = agreed(self._transport.subprotocol, dialect)
+            if self.native:
+                self._transport.send(self.protocol.hello(hello))
+                self._receive()
+        except BaseException:
+            self._transport.close()
+            raise
+        let_go_in_children(self)
+
+    @classmethod
+    def to(
+        cls,
+        url: str,
+        hello: Hello | None = None,
+        *,
+        dialect: str | None = None,
+        headers: dict[str, str] | None = None,
+        connect_timeout: float | None = 10.0,
+        timeout: float | None = None,
+    ) -> Client:
+        """A client of the server at a URL."""
+        address = websocket_url(url)
+
+        def connect(subprotocols: tuple[str, ...]) -> Transport:
+            return SocketTransport(
+                address, subprotocols=subprotocols, headers=headers, timeout=connect_timeout
+            )
+
+        return cls(connect, hello or default_hello(), dialect=dialect, timeout=timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def signature(self) -> Signature:
+        """What the server said of the environment; only in the native dialect.
+
+        Raises:
+            ProtocolViolation: in the JSON dialect, which has no welcome.
+        """
+        return signature_of(self.protocol)
+
+    def reset(
+        self,
+        lanes: list[int] | None = None,
+        seeds: int | list[int | None] | None = None,
+        options: dict[str, Any] | None = None,
+        episode_ids: list[str] | None = None,
+    ) -> Rows:
+        """Begin an episode in some lanes, or in all."""
+        self.send_reset(lanes, seeds, options, episode_ids)
+        return self.receive_rows()
+
+    def step(self, slots: Slots | None, actions: Any) -> Rows:
+        """A batch of actions: one for each slot; ``None`` is agent 0 of every lane.
+
+        Raises:
+            InvalidAction: if the actions do not fit the action space; nothing was sent.
+        """
+        self.send_step(slots, actions)
+        return self.receive_rows()
+
+    def step_one(self, action: Any) -> Rows:
+        """One action, in a session of one lane.
+
+        Raises:
+            InvalidAction: if the action does not fit the action space; nothing was sent.
+        """
+        self._send(self.protocol.step_one(action))
+        return self.receive_rows()
+
+    def state(self, lane: int = 0, agent: int = 0) -> dict[str, Any]:
+        """``episode_id``, ``step_count`` and whatever the environment adds."""
+        state: dict[str, Any] = self._ask(self.protocol.ask_state(lane, agent))
+        return state
+
+    def observe(self, lane: int = 0, agent: int = 0) -> Any:
+        """What a slot sees now."""
+        return self._ask(self.protocol.observe(lane, agent))
+
+    def render(self, lane: int | None = 0) -> Any:
+        """A frame of one lane; a list of all lanes' for ``None``."""
+        return self._ask(self.protocol.render(lane))
+
+    def call(self, name: str, *args: Any, lane: int | None = 0) -> Any:
+        """A method or attribute that the server's operator offers."""
+        return self._ask(self.protocol.call(name, list(args), lane))
+
+    def send_reset(
+        self,
+        lanes: list[int] | None = None,
+        seeds: int | list[int | None] | None = None,
+        options: dict[str, Any] | None = None,
+        episode_ids: list[str] | None = None,
+    ) -> None:
+        """Ask for a reset; the rows come with :meth:`receive_rows`."""
+        self._send(self.protocol.reset(lanes, seeds, options, episode_ids))
+
+    def send_step(self, slots: Slots | None, actions: Any) -> None:
+        """Ask for a step; the rows come with :meth:`receive_rows`."""
+        self._send(self.protocol.step(slots, actions))
+
+    def receive_rows(self) -> Rows:
+        """The rows of the oldest reset or step that was sent."""
+        answer = self._receive()
+        if type(answer) is not Answer:
+            raise ProtocolViolation(f"rows were due, a {type(answer).__name__} came")
+        return answer.rows
+
+    def close(self) -> None:
+        """End the session; may be called twice."""
+        try:
+            goodbye = self.protocol.close()
+            if goodbye is not None:
+                self._transport.send(goodbye)
+        except OpenEnvGymError:
+            pass  # the other end is gone; so is the session
+        finally:
+            self._transport.close()
+
+    def abandon(self) -> None:
+        """Let go of a session that belongs to the parent of this process."""
+        self.protocol.lost()
+        self._transport.abandon()
+
+    def _ask(self, data: Any) -> Any:
+        self._send(data)
+        answer = self._receive()
+        if type(answer) is not Value:
+            raise ProtocolViolation(f"a value was due, a {type(answer).__name__} came")
+        return answer.value
+
+    def _send(self, data: Any) -> None:
+        try:
+            self._transport.send(data)
+        except BaseException:  # Ctrl-C in the middle of a message, too
+            self._fail()
+            raise
+
+    def _receive(self) -> Any:
+        try:
+            data = self._transport.receive(self._timeout)
+            return self.protocol.receive(data)
+        except SESSION_OVER:
+            self._fail()
+            raise
+        except OpenEnvGymError:
+            raise  # about one request
+        except BaseException:  # Ctrl-C, say: the answer that is still to come must not be the next one's
+            self._fail()
+            raise
+
+    def _fail(self) -> None:
+        """After a broken connection or protocol there is nothing to go on with."""
+        self.protocol.lost()
+        self._transport.close()

@@ -1,0 +1,358 @@
+"""How a blocking client's messages travel: :class:`SocketTransport`.
+
+It drives websockets' sans-I/O layer with a plain blocking socket: no thread, no event loop, one
+``send`` and one ``recv`` a round trip.
+
+A process that sleeps until its answer comes pays for falling asleep and being woken, on both sides:
+100 microseconds of a round trip of 180 on two idle cores. So a client whose last answer came within
+0.2 ms looks for the next one for so long before it sleeps, and offers its core to whoever wants it
+(``sched_yield``) between two looks: nothing is lost where cores are scarce. A client of a slow or a
+distant server never does.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import time
+from contextlib import suppress
+from typing import Any, Protocol
+
+from websockets.client import ClientProtocol
+from websockets.exceptions import InvalidURI
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Response
+from websockets.protocol import State
+from websockets.uri import parse_uri
+
+from openenv_gym.client.endings import ended_by_close, lost
+from openenv_gym.client.frames import FrameReader
+from openenv_gym.errors import (
+    Closed,
+    ConnectFailed,
+    DeadlineExceeded,
+    InvalidArgument,
+    OpenEnvGymError,
+    ProtocolViolation,
+)
+
+__all__ = ["SocketTransport", "Transport", "keep_alive", "refusal"]
+
+_RECEIVE_BYTES = 1 << 18
+_SOON_SECONDS = 200e-6
+_CAN_LOOK = hasattr(os, "sched_yield") and hasattr(socket, "MSG_DONTWAIT")
+_LAST_WORDS_SECONDS = 0.2
+_KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+
+
+class Transport(Protocol):
+    """A connection that carries whole messages and blocks.
+
+    Attributes:
+        subprotocol: what the server chose of the offered subprotocols, or ``None``.
+    """
+
+    subprotocol: str | None
+
+    def send(self, message: Any) -> None:
+        """Send text or bytes; the buffer may be reused on return."""
+
+    def receive(self, timeout: float | None = None) -> Any:
+        """The next message. Raises ``ServerClosed``, ``ConnectionLost`` or ``DeadlineExceeded``."""
+
+    def close(self) -> None:
+        """Say goodbye and let go; may be called twice."""
+
+    def abandon(self) -> None:
+        """Let go without a word, as a forked child must of what belongs to its parent."""
+
+
+def keep_alive(connection: Any) -> None:
+    """Have the kernel notice that the other machine is gone, in about a minute.
+
+    In the place of WebSocket pings, which a client cannot answer while its trainer thinks.
+    """
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE:
+        if hasattr(socket, name):
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+class SocketTransport:
+    """A WebSocket over a blocking socket.
+
+    Args:
+        url: of the ``/ws`` endpoint.
+        subprotocols: what to offer.
+        headers: to send with the handshake.
+        timeout: seconds for the connection and the handshake.
+        max_bytes: the largest message to accept.
+
+    Raises:
+        ConnectFailed: if nobody answers, or not with a WebSocket.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        subprotocols: tuple[str, ...] = (),
+        headers: dict[str, str] | None = None,
+        timeout: float | None = 10.0,
+        max_bytes: int = 2**30,
+    ) -> None:
+        try:
+            uri = parse_uri(url)
+        except InvalidURI as error:
+            raise InvalidArgument(f"{url!r:.200} is no WebSocket address: {error}") from error
+        self._protocol = ClientProtocol(uri, subprotocols=list(subprotocols) or None, max_size=max_bytes)  # type: ignore[arg-type]
+        self._events: list[Any] = []
+        self._frames = FrameReader(max_bytes)
+        self._fragments: list[bytes] = []
+        self._text = False
+        self._goodbye = False
+        self._secure = uri.secure
+        self._soon = False
+        self.subprotocol: str | None = None
+        self._socket = self._connect(uri.host, uri.port, timeout, tls=uri.secure)
+        try:
+            self._shake_hands(headers or {})
+            self._socket.settimeout(None)
+        except BaseException:
+            self._socket.close()
+            raise
+        self._timeout: float | None = None
+
+    def _connect(self, host: str, port: int, timeout: float | None, *, tls: bool) -> socket.socket:
+        try:
+            connection = socket.create_connection((host, port), timeout)
+            try:
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                keep_alive(connection)
+                if tls:
+                    connection = ssl.create_default_context().wrap_socket(connection, server_hostname=host)
+            except BaseException:
+                connection.close()
+                raise
+        except OSError as error:
+            raise ConnectFailed(
+                f"no server answers at {host}:{port} ({error}); is it running, and is the port right?",
+                host=host,
+                port=port,
+            ) from error
+        return connection
+
+    def _shake_hands(self, headers: dict[str, str]) -> None:
+        request = self._protocol.connect()
+        for name, value in headers.items():
+            request.headers[name] = value
+        self._protocol.send_request(request)
+        self._flush()
+        try:
+            events = self._await_response()
+        except TimeoutError as error:
+            raise ConnectFailed(
+                "the server does not answer the handshake; is it an OpenEnv server?"
+            ) from error
+        except OSError as error:
+            raise ConnectFailed(f"the connection broke in the handshake: {error}") from error
+        if self._protocol.handshake_exc is not None:
+            raise ConnectFailed(_why(self._protocol.handshake_exc, events)) from self._protocol.handshake_exc
+        self.subprotocol = self._protocol.subprotocol
+
+    def _await_response(self) -> list[Any]:
+        """The answer to the handshake; frames may come behind it in one segment, and even half ones."""
+        head = b""
+        while b"\r\n\r\n" not in head and (data := self._socket.recv(_RECEIVE_BYTES)):
+            head += data
+        if head.startswith(b"HTTP/1.1 101"):
+            head, end, behind = head.partition(b"\r\n\r\n")
+            self._protocol.receive_data(head + end)
+            self._frames.feed(behind)
+            return self._protocol.events_received()
+        self._protocol.receive_data(head)
+        while not (events := self._protocol.events_received()) and self._protocol.handshake_exc is None:
+            self._feed()
+        return events
+
+    def send(self, message: Any) -> None:
+        """Send text or bytes; the buffer may be reused on return."""
+        if self._protocol.state is not State.OPEN:
+            raise self._ended()
+        frame = (
+            Frame(Opcode.BINARY, message)
+            if type(message) is not str
+            else Frame(Opcode.TEXT, message.encode())
+        )
+        try:
+            self._socket.sendall(frame.serialize(mask=True))
+        except OSError as error:
+            raise self._last_words(error) from error
+
+    def receive(self, timeout: float | None = None) -> Any:
+        """The next message: text, or bytes that the caller owns."""
+        if timeout != self._timeout:
+            self._timeout = timeout
+            self._socket.settimeout(timeout)
+        while True:
+            try:
+                message = self._frames.take()
+                if message is not None:
+                    return message
+                if self._frames.rest or self._events:
+                    message = self._take_rest()
+                    if message is not None:
+                        return message
+                    continue
+            except UnicodeDecodeError as error:
+                raise ProtocolViolation(f"the server sent text that is none: {error}") from error
+            try:
+                count = self._fill()
+            except TimeoutError as error:
+                raise DeadlineExceeded(f"no answer in {timeout:g} seconds", timeout=timeout) from error
+            except OSError as error:
+                raise self._ended(error) from error
+            if not count:
+                self._protocol.receive_eof()
+                raise self._ended()
+
+    def _fill(self) -> int:
+        """Receive what has come; 0 at the end of the stream."""
+        room = self._frames.room()
+        if room is None:
+            data = self._receive_soon() if self._timeout is None else self._socket.recv(_RECEIVE_BYTES)
+            self._frames.feed(data)
+            return len(data)
+        with room:
+            count = self._socket.recv_into(room)
+        self._frames.filled(count)
+        return count
+
+    def _receive_soon(self) -> bytes:
+        """Receive without sleeping if the answer is likely to come at once."""
+        started = time.perf_counter()
+        data = None
+        while self._soon and data is None and time.perf_counter() - started < _SOON_SECONDS:
+            try:
+                data = self._socket.recv(_RECEIVE_BYTES, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                os.sched_yield()
+        if data is None:
+            data = self._socket.recv(_RECEIVE_BYTES)
+        self._soon = _CAN_LOOK and not self._secure and time.perf_counter() - started < _SOON_SECONDS
+        return data
+
+    def _take_rest(self) -> Any:
+        """Let the library handle what is not a whole message; it may complete one of fragments."""
+        rest, self._frames.rest = self._frames.rest, b""
+        if rest:
+            self._protocol.receive_data(rest)
+            with suppress(OSError):  # a goodbye is answered, and whoever said it may be gone already
+                self._flush()
+            self._events += self._protocol.events_received()
+        while self._events:
+            message = self._take(self._events.pop(0))
+            if message is not None:
+                return message
+        if (
+            self._protocol.state is State.CLOSED
+            or self._protocol.close_rcvd is not None
+            or self._protocol.parser_exc
+        ):
+            raise self._ended()
+        return None
+
+    def _take(self, event: Any) -> Any:
+        """The message that an event completes, if any; pings answer themselves."""
+        if not isinstance(event, Frame) or event.opcode not in _DATA:
+            return None
+        if event.opcode is not Opcode.CONT:
+            self._text = event.opcode is Opcode.TEXT
+            if event.fin:
+                return bytes(event.data).decode() if self._text else bytearray(event.data)
+        self._fragments.append(bytes(event.data))
+        if not event.fin:
+            return None
+        whole, self._fragments = bytearray().join(self._fragments), []
+        return whole.decode() if self._text else whole
+
+    def _feed(self) -> bool:
+        """Let the library have what comes; whether there may be more."""
+        data = self._socket.recv(_RECEIVE_BYTES)
+        if data:
+            self._protocol.receive_data(data)
+        else:
+            self._protocol.receive_eof()
+        self._flush()
+        return bool(data)
+
+    def _flush(self) -> None:
+        for data in self._protocol.data_to_send():
+            if data:
+                self._socket.sendall(data)
+            else:
+                self._socket.shutdown(socket.SHUT_WR)
+
+    def _last_words(self, cause: OSError) -> Exception:
+        """Why nothing can be sent: what the server said before it hung up, if anything."""
+        try:
+            while not self._goodbye:
+                self.receive(_LAST_WORDS_SECONDS)
+            return self._ended(cause)
+        except DeadlineExceeded:
+            return self._ended(cause)
+        except OpenEnvGymError as error:
+            return error
+
+    def _ended(self, cause: Exception | None = None) -> Exception:
+        if self._goodbye:
+            return Closed("the connection was closed by you")
+        said = self._protocol.close_rcvd
+        if said is not None:
+            return ended_by_close(said.code, said.reason)
+        wrong = self._protocol.parser_exc
+        if wrong is not None and not isinstance(wrong, EOFError):
+            return ProtocolViolation(f"the server sent what is no WebSocket message: {wrong}")
+        return lost(cause)
+
+    def close(self) -> None:
+        """Say goodbye and let go; may be called twice."""
+        if self._goodbye:
+            return
+        self._goodbye = True
+        try:
+            if self._protocol.state is State.OPEN:
+                self._socket.settimeout(1.0)
+                self._protocol.send_close(1000)
+                self._flush()
+                while self._protocol.close_rcvd is None and self._feed():
+                    continue
+        except OSError:
+            pass  # it was gone already, which is what was wanted
+        finally:
+            self._socket.close()
+
+    def abandon(self) -> None:
+        """Let go of the descriptor without a word to the server."""
+        self._goodbye = True
+        descriptor = self._socket.detach()
+        if descriptor >= 0:  # not closed already
+            os.close(descriptor)
+
+
+_DATA = frozenset({Opcode.TEXT, Opcode.BINARY, Opcode.CONT})
+
+
+def _why(error: Exception, events: list[Any]) -> str:
+    response = next((event for event in events if isinstance(event, Response)), None)
+    return refusal(error, response)
+
+
+def refusal(error: Exception, response: Response | None) -> str:
+    """What to say of a handshake that failed: the server's own words, if it had any."""
+    if response is None:
+        return f"the server does not speak WebSocket: {error}"
+    body = bytes(response.body or b"")[:200].decode("utf-8", "replace")
+    said = f"status {response.status_code} {response.reason_phrase}: {body}".rstrip(": ")
+    return f"the server refused the connection with {said}"
