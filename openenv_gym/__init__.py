@@ -1,0 +1,23 @@
+"""The bridge between Gymnasium and OpenEnv, both ways.
+
+``serve_gym`` lifts an environment into an OpenEnv server; ``OpenEnvGym`` and ``OpenEnvVectorEnv``
+wrap a server back into Gymnasium's interfaces.
+"""
+
+from openenv_gym.client.asynchronous import AsyncClient
+from openenv_gym.client.blocking import Client
+from openenv_gym.envs.serve import serve_gym
+from openenv_gym.envs.single import OpenEnvGym
+from openenv_gym.envs.vector import OpenEnvVectorEnv
+from openenv_gym.errors import OpenEnvGymError
+from openenv_gym.version import __version__
+
+__all__ = [
+    "AsyncClient",
+    "Client",
+    "OpenEnvGym",
+    "OpenEnvGymError",
+    "OpenEnvVectorEnv",
+    "__version__",
+    "serve_gym",
+]

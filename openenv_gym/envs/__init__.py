@@ -1,0 +1,1 @@
+"""The faces, where client, server and hosting meet: Gymnasium's ``Env`` and ``VectorEnv``."""

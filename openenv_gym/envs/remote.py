@@ -1,0 +1,256 @@
+"""The lanes behind a face: a session of a server of ours, or stock sessions made to look like one.
+
+Both answer the same few questions with rows, so that :class:`OpenEnvGym` and
+:class:`OpenEnvVectorEnv` translate and never decide.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import httpx
+from gymnasium import Space
+
+from openenv_gym.client.addresses import http_url
+from openenv_gym.client.blocking import Client
+from openenv_gym.envs.fields import FieldsLanes, Translation
+from openenv_gym.errors import (
+    Closed,
+    ConnectFailed,
+    InvalidArgument,
+    ProtocolViolation,
+    ResetNeeded,
+    UnsupportedSpace,
+)
+from openenv_gym.spaces import Kind, from_schema, kinds_of, layout_of
+from openenv_gym.types import AUTORESET_MODES, Autoreset, Rows, Signature, Slots
+from openenv_gym.version import __version__
+from openenv_gym.wire.messages import Hello
+
+__all__ = ["Lanes", "Remote", "Spaces"]
+
+
+class Lanes(Protocol):
+    """What a face needs of the other end."""
+
+    @property
+    def signature(self) -> Signature:
+        """What is known of the environment."""
+
+    def reset(
+        self,
+        lanes: list[int] | None = None,
+        seeds: int | list[int | None] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> Rows:
+        """Begin an episode in some lanes, or in all."""
+
+    def step(self, slots: Slots | None, actions: Any) -> Rows:
+        """A batch of actions for all lanes."""
+
+    def step_one(self, action: Any) -> Rows:
+        """The action of the only lane."""
+
+    def state(self, lane: int = 0, agent: int = 0) -> dict[str, Any]:
+        """What OpenEnv calls state."""
+
+    def render(self, lane: int | None = 0) -> Any:
+        """A frame of one lane, or of all."""
+
+    def call(self, name: str, *args: Any, lane: int | None = 0) -> Any:
+        """A method or attribute that the operator offers."""
+
+    def close(self) -> None:
+        """End the session."""
+
+    def abandon(self) -> None:
+        """Let go without a word."""
+
+
+class Spaces:
+    """What a caller knows of a server that does not say it: spaces, and how fields map to them.
+
+    Args:
+        observation_space: of one lane.
+        action_space: of one lane.
+        encode_action: action -> the fields of a step; by default ``{"action": ...}``, or the keys of
+            a Dict space.
+        decode_observation: the fields of an answer -> observation; by default the field
+            ``observation``, or the keys of a Dict space.
+    """
+
+    def __init__(
+        self,
+        observation_space: Space[Any] | None,
+        action_space: Space[Any] | None,
+        encode_action: Callable[[Any], dict[str, Any]] | None = None,
+        decode_observation: Callable[[dict[str, Any]], Any] | None = None,
+    ) -> None:
+        self.observation_space, self.action_space = observation_space, action_space
+        self.encode_action, self.decode_observation = encode_action, decode_observation
+
+
+class Remote:
+    """A session on a server, as a face holds it: connected, and of this process.
+
+    Args:
+        url: of the server.
+        lanes: how many.
+        autoreset: Gymnasium's mode.
+        exact: whether every observation must come to the bit, even one that its space casts.
+        dialect: ``native``, ``json`` or ``None`` for the best that the server has.
+        render_mode: what to ask for.
+        spaces: what the caller knows of the server.
+        headers: to send with each request.
+        timeout: seconds to wait for an answer.
+        connect_timeout: seconds to wait for a connection.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        lanes: int,
+        autoreset: str,
+        exact: bool,
+        dialect: str | None,
+        render_mode: str | None,
+        spaces: Spaces,
+        headers: dict[str, str] | None,
+        timeout: float | None,
+        connect_timeout: float | None,
+    ) -> None:
+        if autoreset not in AUTORESET_MODES:
+            raise InvalidArgument(
+                f"autoreset_mode is one of {', '.join(AUTORESET_MODES)}, not {autoreset!r:.40}"
+            )
+        if type(lanes) is not int or lanes < 1:
+            raise InvalidArgument(f"num_envs is a whole number of at least 1, not {lanes!r:.40}")
+        if dialect not in (None, "native", "json"):
+            raise InvalidArgument(f"dialect is 'native', 'json' or None, not {dialect!r:.40}")
+        self.url = url
+        self._pid = os.getpid()
+        self._closed = False
+        mode: Autoreset = next(mode for mode in AUTORESET_MODES if mode == autoreset)
+        hello = Hello(
+            lanes=lanes,
+            autoreset=mode,
+            exact=exact,
+            config={} if render_mode is None else {"render_mode": render_mode},
+            client=f"openenv-gym {__version__}",
+        )
+
+        def client() -> Client:
+            return Client.to(
+                url, hello, dialect=dialect, headers=headers, timeout=timeout, connect_timeout=connect_timeout
+            )
+
+        first = client()
+        self._lanes: Lanes
+        if first.native:
+            self._lanes = first
+            return
+        try:
+            if render_mode is not None:
+                raise InvalidArgument(
+                    "the JSON dialect cannot render; leave out render_mode, or dialect='json'"
+                )
+            signature, translation = _read_schema(url, spaces, lanes, mode, headers, connect_timeout)
+        except BaseException:
+            first.close()
+            raise
+        self._lanes = FieldsLanes(first, client, signature, translation)
+
+    @property
+    def signature(self) -> Signature:
+        """What is known of the environment."""
+        return self._lanes.signature
+
+    @property
+    def lanes(self) -> Lanes:
+        """The lanes, if they may be used: not closed, and not those of a parent process.
+
+        Raises:
+            Closed: after :meth:`close`.
+            ResetNeeded: in a forked child, whose parent owns the session.
+        """
+        if self._closed:
+            raise Closed("this environment was closed; make a new one")
+        if os.getpid() != self._pid:
+            raise ResetNeeded(
+                "this environment belongs to the process that made it; a forked child makes its own"
+            )
+        return self._lanes
+
+    def close(self) -> None:
+        """End the session, or, in a forked child, let go of the parent's."""
+        if self._closed:
+            return
+        self._closed = True
+        if os.getpid() == self._pid:
+            self._lanes.close()
+        else:
+            self._lanes.abandon()
+
+
+def _read_schema(
+    url: str,
+    spaces: Spaces,
+    lanes: int,
+    autoreset: Autoreset,
+    headers: dict[str, str] | None,
+    timeout: float | None,
+) -> tuple[Signature, Translation]:
+    """The signature behind a JSON session: from the server's exact block, or from the caller."""
+    if spaces.observation_space is not None and spaces.action_space is not None:
+        layout = layout_of(spaces.observation_space)
+        signature = Signature(
+            env_id=url,
+            agents=("agent",),
+            observation_spaces=(spaces.observation_space,),
+            action_spaces=(spaces.action_space,),
+            lanes=lanes,
+            autoreset=autoreset,
+            kinds=() if layout is None else tuple(kinds_of(layout, None)),
+        )
+        return signature, Translation(
+            signature, spaces.encode_action, spaces.decode_observation, lifted=False
+        )
+    exact = _fetch_schema(url, headers, timeout).get("gymnasium")
+    if type(exact) is not dict:
+        raise UnsupportedSpace(
+            f"the server at {url} does not say its spaces; pass action_space=..., observation_space=... "
+            "and, where its fields are not named action and observation, encode_action and decode_observation"
+        )
+    try:
+        signature = Signature(
+            env_id=str(exact["env_id"]),
+            agents=("agent",),
+            observation_spaces=(from_schema(exact["observation_spaces"][0]),),
+            action_spaces=(from_schema(exact["action_spaces"][0]),),
+            lanes=lanes,
+            autoreset=autoreset,
+            metadata=dict(exact["metadata"]),
+            kinds=tuple(Kind(kind) for kind in exact["kinds"]),
+            spec=dict(exact["spec"]),
+        )
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise ProtocolViolation(
+            f"the server's /schema has a 'gymnasium' block that cannot be read: {error!r}"
+        ) from error
+    return signature, Translation(signature, spaces.encode_action, spaces.decode_observation, lifted=True)
+
+
+def _fetch_schema(url: str, headers: dict[str, str] | None, timeout: float | None) -> dict[str, Any]:
+    address = http_url(url, "/schema")
+    try:
+        answer = httpx.get(address, headers=headers, timeout=timeout)
+        answer.raise_for_status()
+        schema = answer.json()
+    except (httpx.HTTPError, ValueError) as error:
+        raise ConnectFailed(f"{address} does not answer with a schema: {error}") from error
+    if type(schema) is not dict:
+        raise ProtocolViolation(f"{address} answers with {type(schema).__name__}; an object was expected")
+    return schema

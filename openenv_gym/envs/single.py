@@ -1,0 +1,147 @@
+"""``OpenEnvGym``: a server's environment as a ``gymnasium.Env``; one lane of the same road."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import gymnasium
+
+from openenv_gym.envs.observations import RowReader
+from openenv_gym.envs.remote import Remote, Spaces
+from openenv_gym.envs.vector import error_of
+from openenv_gym.types import Rows
+
+__all__ = ["OpenEnvGym"]
+
+
+class OpenEnvGym(gymnasium.Env[Any, Any]):
+    """An environment served somewhere else, equal to the local one to the bit.
+
+    Random state lives with the served environment: ``reset(seed=...)`` seeds it there, and
+    ``np_random`` of this object has no part in it.
+
+    Args:
+        url: of the server.
+        render_mode: ``rgb_array`` or ``ansi``, if frames are wanted.
+        observation_space: if the server does not say it.
+        action_space: if the server does not say it.
+        encode_action: action -> fields, for a stock server.
+        decode_observation: fields -> observation, for a stock server.
+        dialect: ``native``, ``json``, or ``None`` for the best that the server has.
+        headers: to send with each request.
+        timeout: seconds to wait for an answer; ``None`` waits for as long as it takes.
+        connect_timeout: seconds to wait for a connection.
+
+    Raises:
+        ConnectFailed: if no server answers.
+        CapacityReached: if the server is full.
+
+    >>> from openenv_gym import serve_gym
+    >>> with serve_gym("CartPole-v1", port=0, block=False) as server:
+    ...     env = OpenEnvGym(server.url)
+    ...     observation, info = env.reset(seed=42)
+    ...     observation, reward, terminated, truncated, info = env.step(1)
+    ...     env.close()
+    >>> reward, terminated, truncated
+    (1.0, False, False)
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array", "ansi"]}  # type: ignore[misc]
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        render_mode: str | None = None,
+        observation_space: gymnasium.Space[Any] | None = None,
+        action_space: gymnasium.Space[Any] | None = None,
+        encode_action: Callable[[Any], dict[str, Any]] | None = None,
+        decode_observation: Callable[[dict[str, Any]], Any] | None = None,
+        dialect: str | None = None,
+        headers: dict[str, str] | None = None,
+        timeout: float | None = None,
+        connect_timeout: float | None = 10.0,
+    ) -> None:
+        self._remote = Remote(
+            url,
+            lanes=1,
+            autoreset="Disabled",
+            exact=True,
+            dialect=dialect,
+            render_mode=render_mode,
+            spaces=Spaces(observation_space, action_space, encode_action, decode_observation),
+            headers=headers,
+            timeout=timeout,
+            connect_timeout=connect_timeout,
+        )
+        signature = self._remote.signature
+        self.observation_space = signature.observation_spaces[0]
+        self.action_space = signature.action_spaces[0]
+        self.render_mode = signature.render_mode
+        fps = signature.metadata.get("render_fps")
+        self.metadata = type(self).metadata if fps is None else {**type(self).metadata, "render_fps": fps}  # type: ignore[misc]
+        self._reader = RowReader(signature)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Begin an episode.
+
+        Args:
+            seed: for the served environment.
+            options: for the served environment.
+
+        Returns:
+            The first observation, and its info.
+        """
+        seed = None if seed is None else int(seed)
+        rows = self._remote.lanes.reset(None, None if seed is None else [seed], options)
+        observation = self._observation(rows)
+        # Nothing here draws from np_random, but Gymnasium's check_env wants it to follow the seed.
+        super().reset(seed=seed)
+        return observation, rows.infos.of(0) if rows.infos else {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Take an action.
+
+        Returns:
+            Observation, reward, terminated, truncated, info.
+
+        Raises:
+            InvalidAction: if the action does not fit the action space; nothing was stepped.
+            ResetNeeded: before the first reset, and after the end of an episode.
+            EnvironmentRaised: if the environment raises; reset it to go on.
+            ServerClosed: if the server ended the session.
+            ConnectionLost: if the connection broke.
+        """
+        rows = self._remote.lanes.step_one(action)
+        return (
+            self._observation(rows),
+            float(rows.reward[0]),
+            bool(rows.terminated[0]),
+            bool(rows.truncated[0]),
+            rows.infos.of(0) if rows.infos else {},
+        )
+
+    def render(self) -> Any:
+        """A frame in ``render_mode``."""
+        return self._remote.lanes.render(0)
+
+    def state(self) -> dict[str, Any]:
+        """``episode_id``, ``step_count``, and whatever the environment adds."""
+        return self._remote.lanes.state(0)
+
+    def call(self, name: str, *args: Any) -> Any:
+        """What a method or attribute of the served environment says, if its operator offers it."""
+        return self._remote.lanes.call(name, *args)
+
+    def close(self) -> None:
+        """End the session; may be called twice."""
+        if hasattr(self, "_remote"):
+            self._remote.close()
+
+    def _observation(self, rows: Rows) -> Any:
+        if rows.failures:
+            raise error_of(rows.failures[0], 0, 1)
+        return self._reader.read(rows, 0)

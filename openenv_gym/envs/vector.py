@@ -1,0 +1,238 @@
+"""``OpenEnvVectorEnv``: the lanes of a server as a ``gymnasium.vector.VectorEnv``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space, create_empty_array
+
+from openenv_gym.envs.infos import vector_infos
+from openenv_gym.envs.observations import RowReader
+from openenv_gym.envs.remote import Remote, Spaces
+from openenv_gym.errors import InvalidArgument, error_from_wire
+from openenv_gym.spaces import assign_rows, layout_of, read_batch
+from openenv_gym.types import Failure, Rows
+
+__all__ = ["OpenEnvVectorEnv"]
+
+
+class OpenEnvVectorEnv(VectorEnv[Any, Any, Any]):
+    """Lanes served somewhere else, equal to ``SyncVectorEnv`` to the bit.
+
+    A server that runs a native vector environment gives that environment's own arrays, dtypes and
+    infos instead. Against a stock OpenEnv server each lane is a connection of its own.
+
+    Args:
+        url: of the server.
+        num_envs: how many lanes.
+        autoreset_mode: ``NextStep``, ``SameStep`` or ``Disabled``.
+        render_mode: ``rgb_array`` or ``ansi``, if frames are wanted.
+        observation_space: of one lane, if the server does not say it.
+        action_space: of one lane, if the server does not say it.
+        encode_action: action -> fields, for a stock server.
+        decode_observation: fields -> observation, for a stock server.
+        dialect: ``native``, ``json``, or ``None`` for the best that the server has.
+        headers: to send with each request.
+        timeout: seconds to wait for an answer; ``None`` waits for as long as it takes.
+        connect_timeout: seconds to wait for a connection.
+
+    Raises:
+        ConnectFailed: if no server answers.
+        CapacityReached: if the server has not so many lanes left.
+        UnsupportedAutoreset: if the environment does not have the mode.
+
+    >>> from openenv_gym import serve_gym
+    >>> with serve_gym("CartPole-v1", port=0, block=False) as server:
+    ...     envs = OpenEnvVectorEnv(server.url, num_envs=3)
+    ...     observations, infos = envs.reset(seed=42)
+    ...     envs.close()
+    >>> observations.shape, observations.dtype
+    ((3, 4), dtype('float32'))
+    """
+
+    def __init__(
+        self,
+        url: str,
+        num_envs: int = 1,
+        *,
+        autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
+        render_mode: str | None = None,
+        observation_space: gymnasium.Space[Any] | None = None,
+        action_space: gymnasium.Space[Any] | None = None,
+        encode_action: Callable[[Any], dict[str, Any]] | None = None,
+        decode_observation: Callable[[dict[str, Any]], Any] | None = None,
+        dialect: str | None = None,
+        headers: dict[str, str] | None = None,
+        timeout: float | None = None,
+        connect_timeout: float | None = 10.0,
+    ) -> None:
+        mode = autoreset_mode.value if isinstance(autoreset_mode, AutoresetMode) else autoreset_mode
+        self._remote = Remote(
+            url,
+            lanes=num_envs,
+            autoreset=mode,
+            exact=False,
+            dialect=dialect,
+            render_mode=render_mode,
+            spaces=Spaces(observation_space, action_space, encode_action, decode_observation),
+            headers=headers,
+            timeout=timeout,
+            connect_timeout=connect_timeout,
+        )
+        signature = self._remote.signature
+        self.num_envs = num_envs
+        self.render_mode = signature.render_mode
+        self.metadata = {**signature.metadata, "autoreset_mode": AutoresetMode(signature.autoreset)}
+        self.single_observation_space = signature.observation_spaces[0]
+        self.single_action_space = signature.action_spaces[0]
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self._vector = signature.vector
+        self._fixed = layout_of(self.single_observation_space) is not None
+        self._reader = RowReader(signature)
+        self._observations: Any = None
+
+    def reset(
+        self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Begin an episode in every lane, or in those of ``options["reset_mask"]``.
+
+        Args:
+            seed: an int, of which lane ``i`` takes ``seed + i``; or one for each lane.
+            options: for every lane's environment. ``reset_mask``, bool, (num_envs,), is taken out:
+                lanes where it is False stay as they are.
+
+        Returns:
+            Observations of all lanes, batched, and the infos of the lanes that were reset.
+        """
+        seeds = self._seeds(seed)
+        if self._vector or options is None or "reset_mask" not in options:
+            rows = self._remote.lanes.reset(None, seeds, options)
+        else:
+            mask = _checked_mask(options["reset_mask"], self.num_envs)
+            chosen = np.flatnonzero(mask).tolist()
+            if isinstance(seeds, int):
+                seeds = [seeds + lane for lane in range(self.num_envs)]
+            if seeds is not None:
+                seeds = [seeds[lane] for lane in chosen]
+            others = {key: value for key, value in options.items() if key != "reset_mask"}
+            rows = self._remote.lanes.reset(chosen, seeds, others)
+        self._raise_failures(rows)
+        return self._observe(rows), self._infos(rows)
+
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        """Step every lane with its action.
+
+        Args:
+            actions: batched, as ``action_space.sample()`` gives them.
+
+        Returns:
+            Observations, batched; rewards, float64, (num_envs,); terminations and truncations, bool,
+            (num_envs,); infos.
+
+        Raises:
+            InvalidAction: if the actions do not fit; no lane was stepped.
+            ResetNeeded: if a lane's episode has ended and nothing resets it.
+            EnvironmentRaised: if a lane's environment raises.
+        """
+        lanes = self._remote.lanes
+        rows = lanes.step(None, actions)
+        self._raise_failures(rows)
+        reward, terminated, truncated = (
+            rows.reward[: self.num_envs].copy(),
+            rows.terminated[: self.num_envs].copy(),
+            rows.truncated[: self.num_envs].copy(),
+        )
+        if len(rows) > self.num_envs:
+            lane = rows.lane[self.num_envs :]
+            reward[lane] = rows.reward[self.num_envs :]
+            terminated[lane] = rows.terminated[self.num_envs :]
+            truncated[lane] = rows.truncated[self.num_envs :]
+        return self._observe(rows), reward, terminated, truncated, self._infos(rows)
+
+    def render(self) -> tuple[Any, ...] | None:
+        """The frames of all lanes."""
+        frames = self._remote.lanes.render(None)
+        return None if frames is None else tuple(frames)
+
+    def call(self, name: str, *args: Any) -> tuple[Any, ...]:
+        """What a method or attribute of every lane says, if the server's operator offers it."""
+        return tuple(self._remote.lanes.call(name, *args, lane=None))
+
+    def get_attr(self, name: str) -> tuple[Any, ...]:
+        """What an attribute of every lane says, if the server's operator offers it."""
+        return self.call(name)
+
+    def state(self, lane: int = 0) -> dict[str, Any]:
+        """A lane's ``episode_id`` and ``step_count``."""
+        return self._remote.lanes.state(lane)
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """End the session; its lanes are free again."""
+        if hasattr(self, "_remote"):
+            self._remote.close()
+
+    def _seeds(self, seed: Any) -> int | list[int | None] | None:
+        if seed is None:
+            return None
+        if isinstance(seed, (int, np.integer)):
+            return int(seed)
+        seeds = [None if each is None else int(each) for each in seed]
+        if len(seeds) != self.num_envs and not self._vector:
+            raise InvalidArgument(
+                f"{len(seeds)} seeds for num_envs={self.num_envs}; give one for each, or one number"
+            )
+        return seeds
+
+    def _observe(self, rows: Rows) -> Any:
+        """The batch of observations, owned by the caller."""
+        if -1 in rows.values:
+            return rows.values[-1]
+        if not self._fixed:
+            return tuple(rows.values[row] for row in range(self.num_envs))
+        if rows.dense:
+            # Kept apart from what the caller may write to: a later reset of some lanes shows the
+            # others' last observation again.
+            self._observations = rows.observation
+            return read_batch(rows.observation)
+        whole = self._observations
+        if whole is None:
+            whole = create_empty_array(self.single_observation_space, self.num_envs, fn=np.zeros)
+        assign_rows(whole, rows.lane, rows.observation, slice(None))
+        self._observations = whole
+        return read_batch(whole)
+
+    def _infos(self, rows: Rows) -> dict[str, Any]:
+        return vector_infos(rows, self.num_envs, lambda row: self._reader.read(rows, row))
+
+    def _raise_failures(self, rows: Rows) -> None:
+        if rows.failures:
+            row, failure = min(rows.failures.items())
+            raise error_of(failure, int(rows.lane[row]), self.num_envs)
+
+
+def error_of(failure: Failure, lane: int, lanes: int) -> Exception:
+    """The error that a failed row stands for; it names its lane where there are several."""
+    error = error_from_wire(failure.code, failure.message, failure.fields, cause=failure.cause)
+    if lanes > 1:
+        error.fields["lane"] = lane
+        error.add_note(f"in lane {lane} of {lanes}")
+    return error
+
+
+def _checked_mask(mask: Any, num_envs: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    if (
+        not isinstance(mask, np.ndarray)
+        or mask.dtype != np.bool_
+        or mask.shape != (num_envs,)
+        or not mask.any()
+    ):
+        raise InvalidArgument(
+            f"options['reset_mask'] is a bool array of shape ({num_envs},) with at least one True, "
+            f"not {mask!r:.80}"
+        )
+    return mask
