@@ -1,0 +1,36 @@
+"""The command line, one module a verb."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from openenv_gym.cli import serve
+from openenv_gym.errors import OpenEnvGymError
+from openenv_gym.version import __version__
+
+__all__ = ["main"]
+
+app = typer.Typer(
+    help="Serve Gymnasium environments as OpenEnv servers.", no_args_is_help=True, add_completion=False
+)
+
+
+@app.callback(invoke_without_command=True)
+def _options(version: bool = typer.Option(False, "--version", help="Print the version and stop.")) -> None:
+    if version:
+        typer.echo(f"openenv-gym {__version__}")
+        raise typer.Exit
+
+
+app.command("serve")(serve.serve)
+
+
+def main() -> None:
+    """Run a command; an error that we know ends in one sentence, without a traceback."""
+    try:
+        app()
+    except OpenEnvGymError as error:
+        typer.secho(f"openenv-gym: {error}", fg=typer.colors.RED, err=True)
+        sys.exit(1)
