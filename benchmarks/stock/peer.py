@@ -1,0 +1,87 @@
+"""The stock client as an alternative: a process under the stock interpreter, told what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.children import ChildProcess, ProcessGroups, with_descendants
+from benchmarks.rig import Rig
+from benchmarks.stock.venv import stock_python
+
+__all__ = ["StockLane", "StockSessions", "stock_server"]
+
+SCRIPTS = Path(__file__).parent / "scripts"
+
+
+def stock_server(game: Literal["cartpole", "pong"], sessions: int = 1) -> Callable[[Rig], str]:
+    """Start a stock server of a game in a process of its own and return its URL."""
+
+    def start(rig: Rig) -> str:
+        return rig.start_server(
+            [str(stock_python()), str(SCRIPTS / "serve.py"), game, "--sessions", str(sessions)]
+        )
+
+    return start
+
+
+class _StockClient:
+    """What one blocking lane and many awaited ones have in common: a driver that is told by a pipe.
+
+    Args:
+        name: how results call it.
+        start_server: starts a server on a rig and returns its URL.
+        actions: a table with a column for each lane, played over and over.
+    """
+
+    def __init__(self, name: str, start_server: Callable[[Rig], str], actions: NDArray[np.int64]) -> None:
+        self.name = name
+        self._start_server = start_server
+        self._actions = actions
+        self._rig = Rig()
+
+    def options(self) -> list[str]:
+        """What the driver is told on its command line, after the URL."""
+        return []
+
+    def setup(self) -> None:
+        """Start the server and the driver, and let it connect and reset its lanes."""
+        url = self._start_server(self._rig)
+        self._driver = ChildProcess(
+            [str(stock_python()), str(SCRIPTS / "drive.py"), url, *self.options()], piped=True
+        )
+        self._rig.stack.callback(self._driver.stop)
+        self._driver.ask({"type": "actions", "table": self._actions.tolist()})
+
+    def run(self, steps: int) -> float:
+        """Have the driver move every lane ``steps`` times and return the seconds by its own clock."""
+        return float(self._driver.ask({"type": "run", "calls": steps})["seconds"])
+
+    def processes(self) -> ProcessGroups:
+        """The client is the driver's process."""
+        return ProcessGroups(with_descendants(self._driver.pid), self._rig.server_pids())
+
+    def close(self) -> None:
+        """End the driver and the server."""
+        self._rig.close()
+
+
+class StockLane(_StockClient):
+    """One session, through ``GenericEnvClient(...).sync()``."""
+
+    def round_trips(self, steps: int) -> list[int]:
+        """Return the nanoseconds of each of ``steps`` steps by the driver's clock, resets left out."""
+        taken: list[int] = self._driver.ask({"type": "round_trips", "calls": steps})["nanoseconds"]
+        return taken
+
+
+class StockSessions(_StockClient):
+    """A session for each lane, all of them awaited together: upstream's own way to many lanes."""
+
+    def options(self) -> list[str]:
+        """As many sessions as the table of actions has columns."""
+        return ["--sessions", str(self._actions.shape[1])]

@@ -1,0 +1,316 @@
+"""The stock peer plays our server, and we play servers made with it; it lives in its own environment."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import httpx
+import numpy as np
+import pytest
+from gymnasium.spaces import Box, Discrete
+
+from benchmarks.children import ChildProcess
+from benchmarks.stock.venv import stock_python
+from openenv_gym import AsyncClient, Client, OpenEnvGym, OpenEnvVectorEnv, serve_gym
+from openenv_gym.errors import (
+    CapacityReached,
+    InvalidAction,
+    InvalidArgument,
+    ProtocolViolation,
+    UnsupportedSpace,
+)
+from openenv_gym.wire.messages import Hello
+from tests.served import eventually, health
+
+pytestmark = pytest.mark.slow
+
+PLAY = Path(__file__).parent / "scripts" / "play.py"
+SERVE = Path(__file__).parents[2] / "benchmarks" / "stock" / "scripts" / "serve.py"
+SESSIONS = 4
+
+
+def episodes() -> list[tuple[int, list[int]]]:
+    """Seeds, and actions that end the episode, or the last one of them in its middle."""
+    rng, env = np.random.default_rng(11), gymnasium.make("CartPole-v1")
+    played: list[tuple[int, list[int]]] = []
+    for seed in (3, 4, 5):
+        env.reset(seed=seed)
+        actions: list[int] = []
+        over = False
+        while not over and len(actions) < 60:
+            actions.append(int(rng.integers(2)))
+            _, _, terminated, truncated, _ = env.step(actions[-1])
+            over = terminated or truncated
+        played.append((seed, actions))
+    env.close()
+    return played
+
+
+def local_rows(played: list[tuple[int, list[int]]]) -> list[tuple[bytes, float, bool]]:
+    """Observation, reward and whether it was the end, as Gymnasium gives them here."""
+    rows: list[tuple[bytes, float, bool]] = []
+    env = gymnasium.make("CartPole-v1")
+    for seed, actions in played:
+        rows.append((env.reset(seed=seed)[0].tobytes(), 0.0, False))
+        for action in actions:
+            observation, reward, terminated, truncated, _ = env.step(action)
+            rows.append((observation.tobytes(), float(reward), terminated or truncated))
+    env.close()
+    return rows
+
+
+# the stock client on our server ----------------------------------------------------------------
+
+
+def run_stock_client(url: str, how: str, played: Any = ()) -> dict[str, Any]:
+    done = subprocess.run(
+        [str(stock_python()), str(PLAY), url, how, json.dumps(played)],
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    said: dict[str, Any] = json.loads(done.stdout)
+    return said
+
+
+@pytest.mark.parametrize("how", ["async", "sync"])
+def test_the_stock_client_plays_cartpole(how: str) -> None:
+    played = episodes()
+    with serve_gym("CartPole-v1", port=0, block=False) as server:
+        said = run_stock_client(server.url, how, played)
+        assert eventually(lambda: health(server.url)["active_lanes"] == 0)
+    rows = [
+        (
+            np.array(row["observation"]["observation"], np.float32).tobytes(),
+            float(row["reward"]),
+            row["done"],
+        )
+        for row in said["rows"]
+    ]
+    assert rows == local_rows(played)
+    assert all(isinstance(row["observation"]["metadata"], dict) for row in said["rows"])
+    assert said["state"]["step_count"] == len(played[-1][1])
+    assert said["state"]["episode_id"]
+    # Its pings were answered: the connection is the one it began with.
+    assert said["kept"]
+    assert "VALIDATION_ERROR" in said["refused"]
+    assert said["after"]["reward"] == 1.0
+
+
+def test_the_stock_client_is_told_that_the_server_is_full() -> None:
+    with serve_gym("CartPole-v1", port=0, block=False, max_lanes=2) as server:
+        with Client.to(server.url, Hello(lanes=2)):
+            assert "CAPACITY_REACHED" in run_stock_client(server.url, "refused")["refused"]
+        assert eventually(lambda: health(server.url)["active_lanes"] == 0)
+
+
+# our clients on a server that `openenv init` made -----------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def echo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of the scaffold's environment, which echoes texts, with room for four sessions."""
+    home = tmp_path_factory.mktemp("scaffold")
+    python = stock_python()
+    subprocess.run(
+        [str(python.with_name("openenv")), "init", "echo_env", "--output-dir", str(home)],
+        check=True,
+        capture_output=True,
+        timeout=90,
+    )
+    app = home / "echo_env" / "server" / "app.py"
+    text = app.read_text()
+    assert "max_concurrent_envs=1" in text
+    app.write_text(text.replace("max_concurrent_envs=1", f"max_concurrent_envs={SESSIONS}"))
+    command = [str(python), "-m", "uvicorn", "server.app:app", "--app-dir", str(home / "echo_env")]
+    server = ChildProcess([*command, "--host", "127.0.0.1", "--port", "0"])
+    try:
+        yield server.server_url()
+    finally:
+        server.stop()
+
+
+LENGTHS = Box(0, 100, (1,), np.int64)
+LETTERS = Discrete(12)
+
+
+def say(letters: Any) -> dict[str, Any]:
+    return {"message": "x" * int(letters)}
+
+
+def length_of(fields: dict[str, Any]) -> Any:
+    return np.array([fields["message_length"]], np.int64)
+
+
+def test_an_environment_of_a_scaffold(echo: str) -> None:
+    env = OpenEnvGym(
+        echo,
+        action_space=LETTERS,
+        observation_space=LENGTHS,
+        encode_action=say,
+        decode_observation=length_of,
+    )
+    assert (env.action_space, env.observation_space) == (LETTERS, LENGTHS)
+    observation, _ = env.reset(seed=3)
+    assert observation.tolist() == [0]
+    for letters in (2, 11, 0):
+        observation, reward, terminated, truncated, info = env.step(letters)
+        assert observation.tolist() == [letters]
+        assert observation.dtype == np.int64
+        assert reward == pytest.approx(min(letters * 0.1, 1.0))
+        assert (terminated, truncated) == (False, False)
+        assert info["original_message"] == "x" * letters
+    assert env.state()["step_count"] == 3
+    env.reset()
+    assert env.state()["step_count"] == 0
+    with pytest.raises(InvalidArgument):
+        env.render()
+    env.close()
+
+
+@pytest.mark.parametrize("mode", ["NextStep", "SameStep", "Disabled"])
+def test_lanes_of_a_scaffold(echo: str, mode: str) -> None:
+    envs = OpenEnvVectorEnv(
+        echo,
+        num_envs=3,
+        autoreset_mode=mode,
+        action_space=LETTERS,
+        observation_space=LENGTHS,
+        encode_action=say,
+        decode_observation=length_of,
+    )
+    observations, _ = envs.reset(seed=3)
+    assert observations.tolist() == [[0], [0], [0]]
+    observations, rewards, terminations, truncations, infos = envs.step(np.array([1, 5, 11]))
+    assert observations.tolist() == [[1], [5], [11]]
+    assert rewards.dtype == np.float64
+    assert rewards.tolist() == pytest.approx([0.1, 0.5, 1.0])
+    assert not terminations.any()
+    assert not truncations.any()
+    assert infos["original_message"].tolist() == ["x", "xxxxx", "x" * 11]
+    assert [envs.state(lane)["step_count"] for lane in range(3)] == [1, 1, 1]
+    envs.close()
+
+
+def test_a_client_of_a_scaffold_speaks_in_fields(echo: str) -> None:
+    with Client.to(echo, dialect="json") as client:
+        rows = client.reset(seeds=[3], episode_ids=["mine"])
+        assert rows.values[0]["echoed_message"]
+        rows = client.step_one({"message": "hello"})
+        assert rows.values[0]["echoed_message"] == "hello"
+        assert client.step(None, [{"message": "he"}]).reward[0] == pytest.approx(0.2)
+        assert client.state()["episode_id"] == "mine"
+        with pytest.raises(InvalidAction) as caught:
+            client.step_one({"massage": "hello"})
+        assert caught.value.fields["openenv_code"] == "VALIDATION_ERROR"
+        assert client.step_one({"message": "on"}).values[0]["message_length"] == 2
+
+
+def test_an_async_client_of_a_scaffold_speaks_in_fields(echo: str) -> None:
+    async def play(text: str) -> list[Any]:
+        async with await AsyncClient.to(echo) as client:
+            assert not client.native
+            await client.reset()
+            rows = [await client.step_one({"message": text * count}) for count in range(1, 4)]
+            return [row.values[0]["echoed_message"] for row in rows]
+
+    async def play_all() -> list[list[Any]]:
+        return await asyncio.gather(*[play(text) for text in "abc"])
+
+    said = asyncio.run(play_all())
+    assert said == [[text * count for count in range(1, 4)] for text in "abc"]
+
+
+def test_a_scaffold_that_is_full_says_so_by_type(echo: str) -> None:
+    clients = [Client.to(echo) for _ in range(SESSIONS)]
+    for client in clients:
+        client.reset()
+    with Client.to(echo) as late, pytest.raises(CapacityReached) as caught:
+        late.reset()
+    assert caught.value.fields["max_sessions"] == SESSIONS
+    for client in clients:
+        client.close()
+    assert eventually(lambda: _has_room(echo))
+
+
+def _has_room(url: str) -> bool:
+    with Client.to(url) as client:
+        try:
+            client.reset()
+        except CapacityReached:
+            return False
+        return True
+
+
+def test_what_a_scaffold_cannot_do_is_said_by_type(echo: str) -> None:
+    with pytest.raises(UnsupportedSpace, match="action_space"):
+        OpenEnvGym(echo)
+    with pytest.raises(ProtocolViolation):
+        Client.to(echo, dialect="native")
+    with pytest.raises(InvalidArgument):
+        OpenEnvGym(echo, render_mode="rgb_array")
+    assert httpx.get(f"{echo}/health").json()["status"] == "healthy"
+
+
+# our clients on a stock server of CartPole ------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def stock_cartpole() -> Iterator[str]:
+    server = ChildProcess([str(stock_python()), str(SERVE), "cartpole", "--sessions", str(SESSIONS)])
+    try:
+        yield server.server_url()
+    finally:
+        server.stop()
+
+
+def cartpole_spaces() -> dict[str, Any]:
+    env = gymnasium.make("CartPole-v1")
+    env.close()
+    return {"action_space": env.action_space, "observation_space": env.observation_space}
+
+
+def test_a_stock_cartpole_is_the_local_one(stock_cartpole: str) -> None:
+    played = episodes()
+    env = OpenEnvGym(stock_cartpole, **cartpole_spaces())
+    rows: list[tuple[bytes, float, bool]] = []
+    for seed, actions in played:
+        rows.append((env.reset(seed=seed)[0].tobytes(), 0.0, False))
+        for action in actions:
+            observation, reward, terminated, truncated, _ = env.step(action)
+            rows.append((observation.tobytes(), reward, terminated or truncated))
+    env.close()
+    assert rows == local_rows(played)
+
+
+@pytest.mark.parametrize("mode", ["NextStep", "SameStep"])
+def test_lanes_of_a_stock_cartpole_are_those_of_sync_vector_env(stock_cartpole: str, mode: str) -> None:
+    envs = OpenEnvVectorEnv(stock_cartpole, num_envs=3, autoreset_mode=mode, **cartpole_spaces())
+    local = gymnasium.vector.SyncVectorEnv(
+        [lambda: gymnasium.make("CartPole-v1")] * 3, autoreset_mode=gymnasium.vector.AutoresetMode(mode)
+    )
+    remote_first, local_first = envs.reset(seed=5)[0], local.reset(seed=5)[0]
+    assert remote_first.tobytes() == local_first.tobytes()
+    rng = np.random.default_rng(2)
+    began_anew = np.zeros(3, bool)
+    for _ in range(60):
+        actions = rng.integers(2, size=3)
+        ours, theirs = envs.step(actions), local.step(actions)
+        over = theirs[2] | theirs[3]
+        # Unseeded, a second episode begins with the server's own random state.
+        same = ~began_anew & ~(over if mode == "SameStep" else np.zeros(3, bool))
+        assert ours[0][same].tobytes() == theirs[0][same].tobytes()
+        assert ours[1][~began_anew].tobytes() == theirs[1][~began_anew].tobytes()
+        assert ((ours[2] | ours[3]) == over)[~began_anew].all()
+        began_anew |= over
+    assert began_anew.all()
+    envs.close()
+    local.close()
