@@ -13,7 +13,10 @@ from openenv_gym.version import __version__
 __all__ = ["main"]
 
 app = typer.Typer(
-    help="Serve Gymnasium environments as OpenEnv servers.", no_args_is_help=True, add_completion=False
+    help="Serve Gymnasium environments as OpenEnv servers.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
 )
 
 

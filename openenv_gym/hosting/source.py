@@ -191,7 +191,7 @@ def _builder(env: Any, kwargs: dict[str, Any], *, native: bool) -> Builder:
         if native:
             return _vector_builder(env, kwargs)
     if isinstance(env, (str, EnvSpec)):
-        spec = gymnasium.spec(env) if isinstance(env, str) else env
+        spec = _spec_of(env) if isinstance(env, str) else env
         make = partial(gymnasium.make, spec, disable_env_checker=True, **kwargs)
         return Builder(spec.id, make, {"render_mode"}.__contains__)
     if callable(env):
@@ -203,8 +203,15 @@ def _builder(env: Any, kwargs: dict[str, Any], *, native: bool) -> Builder:
     )
 
 
+def _spec_of(env_id: str) -> EnvSpec:
+    try:
+        return gymnasium.spec(env_id)
+    except gymnasium.error.Error as error:
+        raise _factory_failed(env_id, error) from error
+
+
 def _vector_builder(env_id: str, kwargs: dict[str, Any]) -> Builder:
-    entry_point = gymnasium.spec(env_id).vector_entry_point
+    entry_point = _spec_of(env_id).vector_entry_point
     if entry_point is None:
         raise InvalidArgument(
             f"{env_id} has no vector environment of its own; serve it with vectorization='lanes'"
