@@ -21,6 +21,9 @@ from openenv_gym.wire.values import travels
 
 __all__ = ["InfoColumn", "Infos"]
 
+_DEPTH = 32
+"""How deep dicts are taken apart into columns; what lies deeper travels value by value."""
+
 _PYTHON_KINDS: dict[type, tuple[str, type]] = {
     int: ("int", np.int64),
     float: ("float", np.float64),
@@ -116,7 +119,7 @@ def from_dicts(infos: Sequence[tuple[int, Mapping[str, Any]]]) -> Infos:
     return Infos(_columns(infos))
 
 
-def _columns(infos: Sequence[tuple[int, Mapping[str, Any]]]) -> dict[str, InfoColumn]:
+def _columns(infos: Sequence[tuple[int, Mapping[str, Any]]], depth: int = 0) -> dict[str, InfoColumn]:
     gathered: dict[str, tuple[list[int], list[Any]]] = {}
     for row, info in infos:
         for key, value in info.items():
@@ -126,10 +129,10 @@ def _columns(infos: Sequence[tuple[int, Mapping[str, Any]]]) -> dict[str, InfoCo
             else:
                 entry[0].append(row)
                 entry[1].append(value)
-    return {key: _column(rows, values) for key, (rows, values) in gathered.items()}
+    return {key: _column(rows, values, depth) for key, (rows, values) in gathered.items()}
 
 
-def _column(rows: list[int], values: list[Any]) -> InfoColumn:
+def _column(rows: list[int], values: list[Any], depth: int) -> InfoColumn:
     where = np.array(rows, np.int32)
     kind = type(values[0])
     if any(type(value) is not kind for value in values):
@@ -147,8 +150,9 @@ def _column(rows: list[int], values: list[Any]) -> InfoColumn:
         if all(value.dtype == first.dtype and value.shape == first.shape for value in values):
             return InfoColumn("array", where, np.stack(values, dtype=first.dtype))
     # An empty nested dict, or one with odd keys, would be lost between columns.
-    if kind is dict and all(value and all(type(key) is str for key in value) for value in values):
-        return InfoColumn("dict", where, _columns(list(zip(rows, values, strict=True))))
+    named = kind is dict and all(value and all(type(key) is str for key in value) for value in values)
+    if named and depth < _DEPTH:
+        return InfoColumn("dict", where, _columns(list(zip(rows, values, strict=True)), depth + 1))
     return InfoColumn("mixed", where, values)
 
 
@@ -162,7 +166,7 @@ def _column_to_wire(column: InfoColumn) -> list[Any]:
     return [column.kind, column.rows, to_wire(Infos(data)) if column.kind == "dict" else data]
 
 
-def from_wire(data: Any, rows: int) -> Infos:
+def from_wire(data: Any, rows: int, depth: int = 0) -> Infos:
     """Columns from the wire, checked: every row index lies below ``rows``.
 
     Raises:
@@ -170,19 +174,18 @@ def from_wire(data: Any, rows: int) -> Infos:
     """
     if type(data) is not dict:
         raise ProtocolViolation("infos on the wire are not a map of columns")
-    try:
-        return Infos({str(key): _column_from_wire(key, entry, rows) for key, entry in data.items()})
-    except RecursionError as error:
-        raise ProtocolViolation("infos on the wire are nested too deeply") from error
+    if depth > _DEPTH:
+        raise ProtocolViolation(f"infos on the wire are nested more than {_DEPTH} deep")
+    return Infos({str(key): _column_from_wire(key, entry, rows, depth) for key, entry in data.items()})
 
 
-def _column_from_wire(key: str, entry: Any, rows: int) -> InfoColumn:
+def _column_from_wire(key: str, entry: Any, rows: int, depth: int) -> InfoColumn:
     data: Any
     match entry:
         case [_, np.ndarray() as where, _] if where.ndim != 1 or where.dtype != np.int32:
             sound, data = False, None
         case ["dict", np.ndarray() as where, dict(nested)]:
-            data = dict(from_wire(nested, rows).columns)
+            data = dict(from_wire(nested, rows, depth + 1).columns)
             sound = all(set(column.rows.tolist()) <= set(where.tolist()) for column in data.values())
         case ["mixed", np.ndarray() as where, list(data)]:
             sound = len(data) == len(where)

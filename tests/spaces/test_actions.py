@@ -150,7 +150,7 @@ def test_dicts_may_have_any_order_and_tuples_may_be_lists() -> None:
         (Discrete(4), None, "is a NoneType and no array of numbers"),
         (Discrete(4), "1", "has dtype <U1"),
         (Discrete(4), [1], r"has shape \(1,\), action_space wants \(\)"),
-        (Discrete(4), np.timedelta64(1), "has dtype timedelta64"),
+        (Discrete(4), np.timedelta64(1, "s"), "has dtype timedelta64"),
         (Discrete(4, dtype=np.uint8), 300, r"holds 300, action_space wants uint8 \(0 to 255\)"),
         (Discrete(4, dtype=np.uint8), np.array(-1), "holds -1"),
         (Discrete(4, dtype=np.uint8), 10**30, "holds 1000000000000000000000000000000"),

@@ -167,3 +167,11 @@ def _deep(levels: int) -> dict[str, Any]:
 def test_columns_that_do_not_fit_are_a_violation(data: Any) -> None:
     with pytest.raises(ProtocolViolation):
         from_wire(data, 4)
+
+
+def test_dicts_nested_deeper_than_columns_go_travel_as_values() -> None:
+    info: dict[str, Any] = {"leaf": (1, 2)}
+    for _ in range(100):
+        info = {"nested": info}
+    wired = values.decode(values.encode(to_wire(from_dicts([(0, info), (1, info)]))))
+    assert from_wire(wired, 2).dicts() == {0: info, 1: info}
