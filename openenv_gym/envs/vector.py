@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,14 @@ from openenv_gym.envs.infos import vector_infos
 from openenv_gym.envs.observations import RowReader
 from openenv_gym.envs.remote import Remote, Spaces
 from openenv_gym.errors import InvalidArgument, error_from_wire
-from openenv_gym.spaces import assign_rows, layout_of, read_batch
+from openenv_gym.spaces import (
+    assign_rows,
+    compile_restorer,
+    concatenated,
+    layout_of,
+    read_batch,
+    split,
+)
 from openenv_gym.types import Failure, Rows
 
 __all__ = ["OpenEnvVectorEnv"]
@@ -93,7 +101,9 @@ class OpenEnvVectorEnv(VectorEnv[Any, Any, Any]):
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._vector = signature.vector
         self._fixed = layout_of(self.single_observation_space) is not None
+        self._fixed_actions = layout_of(self.single_action_space) is not None
         self._reader = RowReader(signature)
+        self._restore_batch = compile_restorer(self.observation_space)
         self._observations: Any = None
 
     def reset(
@@ -140,6 +150,8 @@ class OpenEnvVectorEnv(VectorEnv[Any, Any, Any]):
             EnvironmentRaised: if a lane's environment raises.
         """
         lanes = self._remote.lanes
+        if not self._fixed_actions:
+            actions = split(self.action_space, actions, self.num_envs)
         rows = lanes.step(None, actions)
         self._raise_failures(rows)
         reward, terminated, truncated = (
@@ -191,9 +203,9 @@ class OpenEnvVectorEnv(VectorEnv[Any, Any, Any]):
     def _observe(self, rows: Rows) -> Any:
         """The batch of observations, owned by the caller."""
         if -1 in rows.values:
-            return rows.values[-1]
+            return self._restore_batch(rows.values[-1])
         if not self._fixed:
-            return tuple(rows.values[row] for row in range(self.num_envs))
+            return self._observe_whole(rows)
         if rows.dense:
             # Kept apart from what the caller may write to: a later reset of some lanes shows the
             # others' last observation again.
@@ -205,6 +217,15 @@ class OpenEnvVectorEnv(VectorEnv[Any, Any, Any]):
         assign_rows(whole, rows.lane, rows.observation, slice(None))
         self._observations = whole
         return read_batch(whole)
+
+    def _observe_whole(self, rows: Rows) -> Any:
+        """The same of observations that travel as values."""
+        latest = self._observations or [None] * self.num_envs
+        for row in range(rows.dense or len(rows)):
+            latest[int(rows.lane[row])] = self._reader.read(rows, row)
+        self._observations = latest
+        # Parts without a fixed size are handed out as they are; a later answer may show them again.
+        return concatenated(self.single_observation_space, copy.deepcopy(latest))
 
     def _infos(self, rows: Rows) -> dict[str, Any]:
         return vector_infos(rows, self.num_envs, lambda row: self._reader.read(rows, row))

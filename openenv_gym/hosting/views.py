@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from openenv_gym.errors import InvalidAction
+from openenv_gym.errors import InvalidAction, OpenEnvGymError
 from openenv_gym.spaces import Kind as LeafKind
 from openenv_gym.spaces import (
     Layout,
@@ -20,6 +20,7 @@ from openenv_gym.spaces import (
     compile_writer,
     from_plain,
     layout_of,
+    same_value,
     to_plain,
     to_schema,
 )
@@ -60,8 +61,18 @@ class FieldsView:
 
     def observation_out(self, observation: Any) -> tuple[Plain, bool]:
         """The fields of an observation, and whether space and kinds are enough to restore it exactly."""
-        exact = self._fits is not None and self._fits(observation)
-        return {"observation": to_plain(self._observation_space, observation)}, exact
+        if self._fits is None:
+            return self._whole_out(observation)
+        return {"observation": to_plain(self._observation_space, observation)}, self._fits(observation)
+
+    def _whole_out(self, observation: Any) -> tuple[Plain, bool]:
+        """The same of a space without a layout: what comes back is the only measure."""
+        try:
+            plain = to_plain(self._observation_space, observation)
+            restored = from_plain(self._observation_space, plain)
+        except OpenEnvGymError:  # it deviates from its space, and travels with its types beside it
+            return {}, False
+        return {"observation": plain}, same_value(restored, observation)
 
     def schemas(self) -> dict[str, Plain]:
         """The JSON Schemas that ``/schema`` publishes."""

@@ -19,6 +19,7 @@ from typing import Any
 from openenv_gym.errors import (
     CapacityReached,
     EnvironmentRaised,
+    InvalidAction,
     InvalidArgument,
     InvalidMessage,
     OpenEnvGymError,
@@ -31,8 +32,8 @@ from openenv_gym.hosting.views import FieldsView
 from openenv_gym.server.fields import FieldsAnswer
 from openenv_gym.server.threads import Inline, OwnThread, Runner
 from openenv_gym.spaces import Kind as LeafKind
-from openenv_gym.spaces import compile_iterator
-from openenv_gym.types import Signature
+from openenv_gym.spaces import Layout, compile_iterator, compile_restorer, concatenated
+from openenv_gym.types import Signature, Slots
 from openenv_gym.wire import signature as signatures
 from openenv_gym.wire.answers import AnswerBuffer, Encoded
 from openenv_gym.wire.codecs.native import NativeCodec
@@ -95,15 +96,15 @@ class Attachment:
         signature = session.signature
         self._observation, self._action = signatures.layouts_of(signature)
         self.out: AnswerBuffer | FieldsAnswer
-        self._actions: Callable[[Any], Any]
+        self._actions: Callable[[Slots | None, Any], Any]
         if hello.view == "typed":
             view = FieldsView(signature)
             self.out = FieldsAnswer(view)
-            self._actions = lambda requests: [view.action_in(fields) for fields in requests]
+            self._actions = lambda slots, requests: [view.action_in(fields) for fields in requests]
         else:
             kinds = tuple(map(LeafKind, signature.kinds))
             self.out = AnswerBuffer(self._observation, kinds, self._lanes, exact=hello.exact)
-            self._actions = _action_reader(self._action, vector=signature.vector)
+            self._actions = _action_reader(self._action, signature)
         if isinstance(protocol.codec, NativeCodec):
             protocol.codec.agree(self._lanes, self._observation, self._action, agents=len(signature.agents))
         self._window: Window[Encoded] = Window(forget=self.out.release)
@@ -166,7 +167,7 @@ class Attachment:
         slots, out = message.slots, self.out
         if slots is not None:
             self._check_slots(slots)
-        actions = self._actions(message.actions)
+        actions = self._actions(slots, message.actions)
         out.begin(dense=slots is None)
         started = time.perf_counter_ns()
         self._hosted.step(slots, actions, out)
@@ -258,11 +259,28 @@ class Attachment:
         return agent
 
 
-def _action_reader(layout: Any, *, vector: bool) -> Callable[[Any], Any]:
-    if layout is None or vector:
-        return lambda actions: actions
+def _action_reader(layout: Layout | None, signature: Signature) -> Callable[[Slots | None, Any], Any]:
+    """How the actions of a step become those that the hosted environment takes."""
+    if layout is None:
+        return _whole_action_reader(signature)
+    if signature.vector:
+        return lambda slots, actions: actions
     iterate = compile_iterator(layout)
-    return lambda actions: actions if isinstance(actions, list) else iterate(actions)
+    return lambda slots, actions: actions if isinstance(actions, list) else iterate(actions)
+
+
+def _whole_action_reader(signature: Signature) -> Callable[[Slots | None, Any], Any]:
+    """The same of actions that travel as values, one for each slot; each agent has its own space."""
+    spaces = signature.action_spaces
+    restorers = [compile_restorer(space) for space in spaces]
+
+    def read(slots: Slots | None, actions: list[Any]) -> list[Any]:
+        agents = [0] * len(actions) if slots is None else slots.agent.tolist()
+        return [restorers[agent](action) for agent, action in zip(agents, actions, strict=True)]
+
+    if not signature.vector:
+        return read
+    return lambda slots, actions: concatenated(spaces[0], read(slots, actions), InvalidAction)
 
 
 class House:

@@ -1,7 +1,7 @@
 """Gymnasium spaces across a network, exact to the bit: schemas, layouts, rows, actions, plain data.
 
-Pure: no input or output, no clock, no thread. Knows Box, Discrete, MultiDiscrete, MultiBinary, Dict
-and Tuple; a further space is a function registered in each of the modules, and until then an
+Pure: no input or output, no clock, no thread. Knows all of Gymnasium's own spaces; a further one is a
+function registered in each of the modules, and until then an
 :class:`~openenv_gym.errors.UnsupportedSpace`. Imports only ``errors`` and ``types``.
 """
 
@@ -20,6 +20,7 @@ from openenv_gym.spaces.rows import (
     write_batch,
 )
 from openenv_gym.spaces.schema import from_schema, identical, to_schema
+from openenv_gym.spaces.whole import compile_restorer, concatenated, same_value, split
 
 __all__ = [
     "Kind",
@@ -30,13 +31,17 @@ __all__ = [
     "coerce_one",
     "compile_iterator",
     "compile_reader",
+    "compile_restorer",
     "compile_writer",
+    "concatenated",
     "from_plain",
     "from_schema",
     "identical",
     "kinds_of",
     "layout_of",
     "read_batch",
+    "same_value",
+    "split",
     "to_plain",
     "to_schema",
     "write_batch",

@@ -1,7 +1,8 @@
 """Whether two spaces are the same to the bit, which ``==`` of Gymnasium does not tell.
 
 ``Box.__eq__`` is approximate and ignores which sides are bounded; ``Dict.__eq__`` ignores the order
-of keys, by which environments flatten. May be imported from ``spaces`` and from above it.
+of keys, by which environments flatten; ``Text.__eq__`` that of characters, by which they sample. May
+be imported from ``spaces`` and from above it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,18 @@ from typing import Any
 
 import numpy as np
 from gymnasium import Space
-from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
+from gymnasium.spaces import (
+    Box,
+    Dict,
+    Discrete,
+    Graph,
+    MultiBinary,
+    MultiDiscrete,
+    OneOf,
+    Sequence,
+    Text,
+    Tuple,
+)
 
 from openenv_gym.spaces.bounds import same_bits
 
@@ -69,6 +81,30 @@ def _identical_dict(one: Dict, other: Dict) -> bool:
     )
 
 
+@_identical.register(Text)
+def _identical_text(one: Text, other: Text) -> bool:
+    return (one.min_length, one.max_length, one.character_list) == (
+        other.min_length,
+        other.max_length,
+        other.character_list,
+    )
+
+
+@_identical.register(Sequence)
+def _identical_sequence(one: Sequence, other: Sequence) -> bool:
+    return bool(one.stack) == bool(other.stack) and identical(one.feature_space, other.feature_space)
+
+
+@_identical.register(Graph)
+def _identical_graph(one: Graph, other: Graph) -> bool:
+    if not identical(one.node_space, other.node_space):
+        return False
+    if one.edge_space is None or other.edge_space is None:
+        return one.edge_space is other.edge_space
+    return identical(one.edge_space, other.edge_space)
+
+
+@_identical.register(OneOf)
 @_identical.register(Tuple)
-def _identical_tuple(one: Tuple[Any], other: Tuple[Any]) -> bool:
+def _identical_parts(one: OneOf[Any] | Tuple[Any], other: OneOf[Any] | Tuple[Any]) -> bool:
     return len(one.spaces) == len(other.spaces) and all(map(identical, one.spaces, other.spaces))

@@ -1,20 +1,33 @@
-"""Values <-> plain data by space: nested lists, Python's own numbers, dicts with string keys.
+"""Values <-> plain data by space: nested lists, Python's own numbers and texts, dicts with string keys.
 
 The typed view and every text codec speak plain data. A plain value says nothing of dtype or shape,
 so the space restores both. Floats stay floats, not-a-number and the infinities too: what JSON does
 about those is for the codec to decide. A longdouble becomes a double, the widest that Python has.
+A Graph is an object with the names of ``GraphInstance``, a OneOf the pair of its index and value.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import collections.abc
 from functools import singledispatch
 from itertools import chain
 from typing import Any, TypeAlias
 
 import numpy as np
 from gymnasium import Space
-from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
+from gymnasium.spaces import (
+    Box,
+    Dict,
+    Discrete,
+    Graph,
+    GraphInstance,
+    MultiBinary,
+    MultiDiscrete,
+    OneOf,
+    Sequence,
+    Text,
+    Tuple,
+)
 from numpy.typing import NDArray
 
 from openenv_gym.errors import InvalidAction, OpenEnvGymError, UnsupportedSpace
@@ -78,6 +91,88 @@ def _to_plain(space: Space[Any], value: Any, path: Path, blame: Blame) -> Plain:
 @_to_plain.register(MultiBinary)
 @_to_plain.register(MultiDiscrete)
 def _to_plain_leaf(space: Space[Any], value: Any, path: Path, blame: Blame) -> Plain:
+    array = _array(space, value, path, blame)
+    if array.shape != space.shape:
+        raise blame.refuse(path, f"has shape {array.shape}", f"wants {space.shape}")
+    return array.tolist()
+
+
+@_to_plain.register(Text)
+def _to_plain_text(space: Text, value: Any, path: Path, blame: Blame) -> Plain:
+    return _text(value, path, blame)
+
+
+@_to_plain.register(Sequence)
+def _to_plain_sequence(space: Sequence, value: Any, path: Path, blame: Blame) -> Plain:
+    if space.stack:
+        return _to_plain_stacked(space.feature_space, value, path, blame)
+    return _to_plain_each(space.feature_space, value, path, blame)
+
+
+@_to_plain.register(Graph)
+def _to_plain_graph(space: Graph, value: Any, path: Path, blame: Blame) -> Plain:
+    if not isinstance(value, tuple) or len(value) != 3:
+        raise blame.refuse(path, f"is a {type(value).__name__}", "wants a GraphInstance")
+    nodes, edges, links = value
+    _check_edges(space, edges, links, path, blame)
+    plain: dict[str, Plain] = {
+        "nodes": _to_plain_stacked(space.node_space, nodes, (*path, "nodes"), blame),
+        "edges": None,
+        "edge_links": None,
+    }
+    if space.edge_space is not None and edges is not None:
+        plain["edges"] = _to_plain_stacked(space.edge_space, edges, (*path, "edges"), blame)
+        plain["edge_links"] = _to_plain_stacked(_LINK, links, (*path, "edge_links"), blame)
+    return plain
+
+
+@_to_plain.register(OneOf)
+def _to_plain_one_of(space: OneOf[Any], value: Any, path: Path, blame: Blame) -> Plain:
+    at, part = _chosen(space, value, path, blame)
+    return [at, _to_plain(space.spaces[at], part, (*path, at), blame)]
+
+
+@singledispatch
+def _to_plain_stacked(space: Space[Any], value: Any, path: Path, blame: Blame) -> Plain:
+    """Write a batch of values of a space; those without a layout batch as a tuple of values."""
+    return _to_plain_each(space, value, path, blame)
+
+
+@_to_plain_stacked.register(Box)
+@_to_plain_stacked.register(Discrete)
+@_to_plain_stacked.register(MultiBinary)
+@_to_plain_stacked.register(MultiDiscrete)
+def _to_plain_stacked_leaf(space: Space[Any], value: Any, path: Path, blame: Blame) -> Plain:
+    array = _array(space, value, path, blame)
+    if array.ndim == 0 or array.shape[1:] != space.shape:
+        raise blame.refuse(path, f"has shape {array.shape}", f"wants any number of {space.shape}")
+    return array.tolist()
+
+
+@_to_plain_stacked.register(Dict)
+def _to_plain_stacked_dict(space: Dict, value: Any, path: Path, blame: Blame) -> Plain:
+    if not isinstance(value, collections.abc.Mapping) or value.keys() != space.spaces.keys():
+        raise _wrong_keys(space, value, path, blame)
+    return {
+        key: _to_plain_stacked(child, value[key], (*path, key), blame) for key, child in space.spaces.items()
+    }
+
+
+@_to_plain_stacked.register(Tuple)
+def _to_plain_stacked_tuple(space: Tuple[Any], value: Any, path: Path, blame: Blame) -> Plain:
+    if not isinstance(value, list | tuple) or len(value) != len(space.spaces):
+        raise _wrong_length(space, value, path, blame)
+    return [_to_plain_stacked(child, value[at], (*path, at), blame) for at, child in enumerate(space.spaces)]
+
+
+def _to_plain_each(space: Space[Any], value: Any, path: Path, blame: Blame) -> Plain:
+    if not isinstance(value, list | tuple):
+        raise blame.refuse(path, f"is a {type(value).__name__}", "wants a tuple of any length")
+    return [_to_plain(space, item, (*path, at), blame) for at, item in enumerate(value)]
+
+
+def _array(space: Space[Any], value: Any, path: Path, blame: Blame) -> NDArray[Any]:
+    """Numbers as an array that ``tolist`` turns into Python's own."""
     try:
         array = np.asarray(value)
     except Exception as error:  # what __array__ of a foreign class may raise is not ours to list
@@ -88,11 +183,7 @@ def _to_plain_leaf(space: Space[Any], value: Any, path: Path, blame: Blame) -> P
         raise blame.refuse(
             path, f"is a {type(value).__name__} of dtype {array.dtype}", f"wants {space.dtype}"
         )
-    if array.shape != space.shape:
-        raise blame.refuse(path, f"has shape {array.shape}", f"wants {space.shape}")
-    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
-        array = array.astype(np.float64)
-    return array.tolist()
+    return array.astype(np.float64) if array.dtype.kind == "f" and array.dtype.itemsize > 8 else array
 
 
 @_to_plain.register(Dict)
@@ -106,7 +197,7 @@ def _to_plain_dict(space: Dict, value: Any, path: Path, blame: Blame) -> Plain:
 
 @_to_plain.register(Tuple)
 def _to_plain_tuple(space: Tuple[Any], value: Any, path: Path, blame: Blame) -> Plain:
-    if not isinstance(value, Sequence | np.ndarray) or len(value) != len(space.spaces):
+    if not isinstance(value, collections.abc.Sequence | np.ndarray) or len(value) != len(space.spaces):
         raise _wrong_length(space, value, path, blame)
     return [_to_plain(child, value[at], (*path, at), blame) for at, child in enumerate(space.spaces)]
 
@@ -133,12 +224,8 @@ def _from_plain_discrete(space: Discrete, plain: Plain, path: Path, blame: Blame
 
 @_from_plain.register(Dict)
 def _from_plain_dict(space: Dict, plain: Plain, path: Path, blame: Blame) -> Any:
-    if not isinstance(plain, dict):
-        raise blame.refuse(
-            path, f"is a {type(plain).__name__}", f"wants an object with {shortened(space.spaces)}"
-        )
-    if plain.keys() != space.spaces.keys():
-        raise blame.refuse(path, f"has keys {shortened(plain)}", f"wants keys {shortened(space.spaces)}")
+    if not isinstance(plain, dict) or plain.keys() != space.spaces.keys():
+        raise _wrong_keys(space, plain, path, blame)
     return {key: _from_plain(child, plain[key], (*path, key), blame) for key, child in space.spaces.items()}
 
 
@@ -149,11 +236,128 @@ def _from_plain_tuple(space: Tuple[Any], plain: Plain, path: Path, blame: Blame)
     return tuple([_from_plain(child, plain[at], (*path, at), blame) for at, child in enumerate(space.spaces)])
 
 
+@_from_plain.register(Text)
+def _from_plain_text(space: Text, plain: Plain, path: Path, blame: Blame) -> Any:
+    return _text(plain, path, blame)
+
+
+@_from_plain.register(Sequence)
+def _from_plain_sequence(space: Sequence, plain: Plain, path: Path, blame: Blame) -> Any:
+    if space.stack:
+        return _from_plain_stacked(space.feature_space, plain, path, blame)
+    return _from_plain_each(space.feature_space, plain, path, blame)
+
+
+@_from_plain.register(Graph)
+def _from_plain_graph(space: Graph, plain: Plain, path: Path, blame: Blame) -> Any:
+    if not isinstance(plain, dict) or plain.keys() != set(GraphInstance._fields):
+        has = f"has keys {shortened(plain)}" if isinstance(plain, dict) else f"is a {type(plain).__name__}"
+        raise blame.refuse(path, has, f"wants keys {shortened(GraphInstance._fields)}")
+    edges, links = plain["edges"], plain["edge_links"]
+    _check_edges(space, edges, links, path, blame)
+    nodes = _from_plain_stacked(space.node_space, plain["nodes"], (*path, "nodes"), blame)
+    if space.edge_space is None or edges is None:
+        return GraphInstance(nodes, None, None)
+    return GraphInstance(
+        nodes,
+        _from_plain_stacked(space.edge_space, edges, (*path, "edges"), blame),
+        _from_plain_stacked(_LINK, links, (*path, "edge_links"), blame),
+    )
+
+
+@_from_plain.register(OneOf)
+def _from_plain_one_of(space: OneOf[Any], plain: Plain, path: Path, blame: Blame) -> Any:
+    at, part = _chosen(space, plain, path, blame)
+    return np.int64(at), _from_plain(space.spaces[at], part, (*path, at), blame)
+
+
+@singledispatch
+def _from_plain_stacked(space: Space[Any], plain: Plain, path: Path, blame: Blame) -> Any:
+    """Restore a batch of values of a space; those without a layout batch as a tuple of values."""
+    return _from_plain_each(space, plain, path, blame)
+
+
+@_from_plain_stacked.register(Box)
+@_from_plain_stacked.register(Discrete)
+@_from_plain_stacked.register(MultiBinary)
+@_from_plain_stacked.register(MultiDiscrete)
+def _from_plain_stacked_leaf(
+    space: Box | Discrete | MultiBinary | MultiDiscrete, plain: Plain, path: Path, blame: Blame
+) -> Any:
+    if not isinstance(plain, list | tuple):
+        raise blame.refuse(path, f"is a {type(plain).__name__}", f"wants any number of {space.shape}")
+    shape = (len(plain), *(space.shape or ()))
+    flat = _flattened(plain, shape, path, blame)
+    return _numbers(flat, np.dtype(space.dtype), path, blame).reshape(shape)
+
+
+@_from_plain_stacked.register(Dict)
+def _from_plain_stacked_dict(space: Dict, plain: Plain, path: Path, blame: Blame) -> Any:
+    if not isinstance(plain, dict) or plain.keys() != space.spaces.keys():
+        raise _wrong_keys(space, plain, path, blame)
+    return {
+        key: _from_plain_stacked(child, plain[key], (*path, key), blame)
+        for key, child in space.spaces.items()
+    }
+
+
+@_from_plain_stacked.register(Tuple)
+def _from_plain_stacked_tuple(space: Tuple[Any], plain: Plain, path: Path, blame: Blame) -> Any:
+    if not isinstance(plain, list | tuple) or len(plain) != len(space.spaces):
+        raise _wrong_length(space, plain, path, blame)
+    parts = [
+        _from_plain_stacked(child, plain[at], (*path, at), blame) for at, child in enumerate(space.spaces)
+    ]
+    return tuple(parts)
+
+
+def _from_plain_each(space: Space[Any], plain: Plain, path: Path, blame: Blame) -> Any:
+    if not isinstance(plain, list | tuple):
+        raise blame.refuse(path, f"is a {type(plain).__name__}", "wants a list of any length")
+    return tuple([_from_plain(space, item, (*path, at), blame) for at, item in enumerate(plain)])
+
+
+_LINK = Box(0, np.iinfo(np.int32).max, (2,), np.int32)
+"""One row of ``edge_links``, with the dtype that Gymnasium samples."""
+
+
+def _check_edges(space: Graph, edges: Any, links: Any, path: Path, blame: Blame) -> None:
+    if (edges is None) is not (links is None):
+        raise blame.refuse(path, "has edges or edge_links alone", "wants both or neither")
+    if edges is not None and space.edge_space is None:
+        raise blame.refuse(path, "has edges", "wants none")
+
+
+def _chosen(space: OneOf[Any], value: Any, path: Path, blame: Blame) -> tuple[int, Any]:
+    """The index of the space that was chosen, and its value."""
+    wants = f"wants an index below {len(space.spaces)} and a value"
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        has = f"has {len(value)} parts" if hasattr(value, "__len__") else f"is a {type(value).__name__}"
+        raise blame.refuse(path, has, wants)
+    at, part = value
+    if isinstance(at, bool) or not isinstance(at, int | np.integer) or not 0 <= at < len(space.spaces):
+        raise blame.refuse(path, f"has the index {shown(at)}", wants)
+    return int(at), part
+
+
+def _text(value: Any, path: Path, blame: Blame) -> str:
+    if not isinstance(value, str):
+        raise blame.refuse(path, f"is a {type(value).__name__}", "wants a str")
+    return str(value)
+
+
+def _wrong_keys(space: Dict, value: Any, path: Path, blame: Blame) -> OpenEnvGymError:
+    if not isinstance(value, collections.abc.Mapping):
+        return blame.refuse(
+            path, f"is a {type(value).__name__}", f"wants an object with {shortened(space.spaces)}"
+        )
+    return blame.refuse(path, f"has keys {shortened(value)}", f"wants keys {shortened(space.spaces)}")
+
+
 def _unsupported(space: Space[Any], path: Path) -> UnsupportedSpace:
     where = f" at {list(path)}" if path else ""
     return UnsupportedSpace(
-        f"the space{where} is a {type(space).__name__}, which has no plain form; use Box, Discrete, "
-        "MultiDiscrete, MultiBinary, Dict or Tuple",
+        f"the space{where} is a {type(space).__name__}, which has no plain form; use one of Gymnasium's own",
         path=list(path),
     )
 

@@ -2,8 +2,9 @@
 
 Each node is an ordinary JSON Schema (Draft 2020-12) of the plain value that ``to_plain`` writes, as
 far as its keywords reach, and carries under ``"gymnasium"`` what they cannot say. Only that key,
-``properties`` and ``prefixItems`` are read back. A schema comes over the wire, so the reader
-trusts nothing: it counts elements before it allocates, and limits depth and dtypes.
+``properties``, ``prefixItems``, ``items`` and ``oneOf`` are read back. A schema comes over the wire,
+so the reader trusts nothing: it counts elements and copies before it allocates, and limits depth and
+dtypes.
 """
 
 from __future__ import annotations

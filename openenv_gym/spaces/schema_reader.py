@@ -9,19 +9,34 @@ from typing import Any
 
 import numpy as np
 from gymnasium import Space
-from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
+from gymnasium.spaces import (
+    Box,
+    Dict,
+    Discrete,
+    Graph,
+    MultiBinary,
+    MultiDiscrete,
+    OneOf,
+    Sequence,
+    Text,
+    Tuple,
+)
 
 from openenv_gym.errors import ProtocolViolation
 from openenv_gym.spaces.bounds import decode_array, decode_dtype, decode_integer
 from openenv_gym.spaces.casting import limits, shortened, shown
 from openenv_gym.types import Plain
 
-__all__ = ["DEPTH_LIMIT", "ELEMENT_LIMIT", "KEY", "VERSION", "SchemaReader"]
+__all__ = ["COPY_LIMIT", "DEPTH_LIMIT", "ELEMENT_LIMIT", "KEY", "LENGTH_LIMIT", "VERSION", "SchemaReader"]
 
 ELEMENT_LIMIT = 2**28
 """The most numbers that one row of a space may have, all its leaves together."""
 DEPTH_LIMIT = 32
 """The most containers within one another, and the most axes of an array."""
+COPY_LIMIT = 2**12
+"""The most spaces that Gymnasium may copy for the batches of Graph and of a stacked Sequence."""
+LENGTH_LIMIT = 2**63 - 2
+"""The longest text, by which Gymnasium can still draw a length."""
 VERSION = 1
 """The version of the description under ``"gymnasium"`` that is written, and the only one that is read."""
 KEY = "gymnasium"
@@ -38,12 +53,17 @@ class SchemaReader:
         """Grant all leaves together ``max_elements`` numbers."""
         self._max_elements = max_elements
         self._left = max_elements
+        self._spaces = self._copies = 0
         self._readers = {
             "Box": self._box,
             "Dict": self._dict,
             "Discrete": self._discrete,
+            "Graph": self._graph,
             "MultiBinary": self._multi_binary,
             "MultiDiscrete": self._multi_discrete,
+            "OneOf": self._one_of,
+            "Sequence": self._sequence,
+            "Text": self._text,
             "Tuple": self._tuple,
         }
 
@@ -63,9 +83,10 @@ class SchemaReader:
             raise ProtocolViolation(
                 f"at {path}: expected a space among {', '.join(self._readers)}, got {shown(name)}"
             )
+        self._spaces += 1
         try:
             return self._readers[name](node, schema, path, depth)
-        except (ValueError, TypeError, OverflowError) as error:
+        except (ValueError, TypeError, OverflowError, AssertionError) as error:
             # What Gymnasium's own constructors refuse: low above high, NaN as a bound, nvec of 0.
             raise ProtocolViolation(
                 f"at {path}: {name} refuses the description: {str(error)[:200]}"
@@ -136,6 +157,58 @@ class SchemaReader:
         if not isinstance(children, list):
             raise ProtocolViolation(f"at {path}: expected a list under 'prefixItems'")
         return Tuple([self.read(child, f"{path}[{at}]", depth + 1) for at, child in enumerate(children)])
+
+    def _one_of(self, node: dict[str, Any], schema: dict[str, Any], path: str, depth: int) -> Space[Any]:
+        choices = schema.get("oneOf")
+        if not isinstance(choices, list):
+            raise ProtocolViolation(f"at {path}: expected a list under 'oneOf'")
+        spaces = []
+        for at, choice in enumerate(choices):
+            pair = _object(choice, f"{path}[{at}]").get("prefixItems")
+            if not isinstance(pair, list) or len(pair) != 2:
+                raise ProtocolViolation(f"at {path}[{at}]: expected index and value under 'prefixItems'")
+            spaces.append(self.read(pair[1], f"{path}[{at}]", depth + 1))
+        return OneOf(spaces)
+
+    def _sequence(self, node: dict[str, Any], schema: dict[str, Any], path: str, depth: int) -> Space[Any]:
+        stack = node.get("stack")
+        if not isinstance(stack, bool):
+            raise ProtocolViolation(f"at {path}: expected true or false under 'stack'")
+        if not stack:
+            return Sequence(self.read(schema.get("items"), f"{path}[]", depth + 1))
+        return Sequence(self._copied(node.get("feature"), f"{path}[]", depth + 1), stack=True)
+
+    def _graph(self, node: dict[str, Any], schema: dict[str, Any], path: str, depth: int) -> Space[Any]:
+        nodes = self._copied(node.get("node"), f"{path}.nodes", depth + 1)
+        edge = node.get("edge")
+        return Graph(nodes, None if edge is None else self._copied(edge, f"{path}.edges", depth + 1))
+
+    def _text(self, node: dict[str, Any], schema: dict[str, Any], path: str, depth: int) -> Space[Any]:
+        characters = node.get("characters")
+        if not isinstance(characters, str) or len(set(characters)) != len(characters):
+            raise ProtocolViolation(f"at {path}: expected a string of characters, each once")
+        least = decode_integer(node.get("min_length"), f"{path}.min_length", 0, self._max_elements)
+        greatest = decode_integer(node.get("max_length"), f"{path}.max_length", least, LENGTH_LIMIT)
+        # Gymnasium's empty batch holds a text of the least length.
+        self._spend((least + len(characters),), path)
+        return Text(greatest, min_length=least, charset=characters)
+
+    def _copied(self, schema: Plain, path: str, depth: int) -> Space[Any]:
+        """Read a space that Gymnasium will copy for a batch of one, and count it twice.
+
+        Copies of spaces that hold copies double with each level, so depth alone does not bound them.
+        """
+        spaces, left = self._spaces, self._left
+        space = self.read(schema, path, depth)
+        spaces, elements = self._spaces - spaces, left - self._left
+        self._spaces += spaces
+        self._copies += spaces
+        if self._copies > COPY_LIMIT:
+            raise ProtocolViolation(
+                f"at {path[:80]}: expected spaces that Gymnasium copies at most {COPY_LIMIT} times in all"
+            )
+        self._spend((elements,), path)
+        return space
 
     def _shape(self, plain: Plain, path: str) -> tuple[int, ...]:
         if not isinstance(plain, list) or len(plain) > DEPTH_LIMIT:

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import math
+import re
 from functools import singledispatch
 from typing import Any
 
 import numpy as np
 from gymnasium import Space
-from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
+from gymnasium.spaces import (
+    Box,
+    Dict,
+    Discrete,
+    Graph,
+    MultiBinary,
+    MultiDiscrete,
+    OneOf,
+    Sequence,
+    Text,
+    Tuple,
+)
 from numpy.typing import NDArray
 
 from openenv_gym.errors import UnsupportedSpace
 from openenv_gym.spaces.bounds import LIST_LIMIT, encode_array, uniform
-from openenv_gym.spaces.schema_reader import DEPTH_LIMIT, ELEMENT_LIMIT, KEY, VERSION
+from openenv_gym.spaces.schema_reader import DEPTH_LIMIT, ELEMENT_LIMIT, KEY, LENGTH_LIMIT, VERSION
 from openenv_gym.types import Plain
 
 __all__ = ["write_schema"]
@@ -41,8 +53,8 @@ def write_schema(space: Space[Any], path: str = "$", depth: int = 0) -> dict[str
 def _schema_of(space: Space[Any], path: str, depth: int) -> dict[str, Plain]:
     name = type(space).__name__
     raise UnsupportedSpace(
-        f"the space at {path} is a {name}, which has no schema; use Box, Discrete, MultiDiscrete, "
-        "MultiBinary, Dict or Tuple themselves, or wrap the environment so that it declares one of them",
+        f"the space at {path} is a {name}, which has no schema; use one of Gymnasium's own spaces "
+        "themselves, or wrap the environment so that it declares one of them",
         space=name,
         path=path,
     )
@@ -127,6 +139,75 @@ def _schema_of_dict(space: Dict, path: str, depth: int) -> dict[str, Plain]:
 def _schema_of_tuple(space: Tuple[Any], path: str, depth: int) -> dict[str, Plain]:
     children = [write_schema(child, f"{path}[{at}]", depth + 1) for at, child in enumerate(space.spaces)]
     return {**_fixed_items(children), KEY: _node("Tuple")}
+
+
+@_schema_of.register(OneOf)
+def _schema_of_one_of(space: OneOf[Any], path: str, depth: int) -> dict[str, Plain]:
+    chosen = [write_schema(child, f"{path}[{at}]", depth + 1) for at, child in enumerate(space.spaces)]
+    return {
+        "oneOf": [_fixed_items([{"const": at}, child]) for at, child in enumerate(chosen)],
+        KEY: _node("OneOf"),
+    }
+
+
+@_schema_of.register(Sequence)
+def _schema_of_sequence(space: Sequence, path: str, depth: int) -> dict[str, Plain]:
+    feature = write_schema(space.feature_space, f"{path}[]", depth + 1)
+    if space.stack:
+        # Of a batch, whose plain form is not a list of items where the items are dicts or tuples.
+        return {"type": _stacked(space.feature_space), KEY: _node("Sequence", stack=True, feature=feature)}
+    return {"type": "array", "items": feature, KEY: _node("Sequence", stack=False)}
+
+
+@_schema_of.register(Graph)
+def _schema_of_graph(space: Graph, path: str, depth: int) -> dict[str, Plain]:
+    node = write_schema(space.node_space, f"{path}.nodes", depth + 1)
+    edge, edges, links = None, ["null"], ["null"]
+    if space.edge_space is not None:
+        edge = write_schema(space.edge_space, f"{path}.edges", depth + 1)
+        edges, links = [_stacked(space.edge_space), "null"], ["array", "null"]
+    pair = _nested((2,), {"type": "integer", "minimum": 0})
+    properties = {
+        "nodes": {"type": _stacked(space.node_space)},
+        "edges": {"type": edges},
+        "edge_links": {"type": links, "items": pair},
+    }
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+        KEY: _node("Graph", node=node, edge=edge),
+    }
+
+
+@_schema_of.register(Text)
+def _schema_of_text(space: Text, path: str, depth: int) -> dict[str, Plain]:
+    characters = "".join(space.character_list)
+    if any("\ud800" <= character <= "\udfff" for character in characters):
+        raise UnsupportedSpace(
+            f"the Text at {path} has half of a surrogate pair among its characters; UTF-8 has none", path=path
+        )
+    if space.max_length > LENGTH_LIMIT or space.min_length > ELEMENT_LIMIT:
+        raise UnsupportedSpace(f"the Text at {path} is longer than any peer may read", path=path)
+    node = _node("Text", min_length=space.min_length, max_length=space.max_length, characters=characters)
+    schema: dict[str, Plain] = {
+        "type": "string",
+        "minLength": space.min_length,
+        "maxLength": space.max_length,
+    }
+    if characters:  # an empty class is no regular expression in every language
+        schema["pattern"] = f"^[{_SPECIAL.sub(_ESCAPED, characters)}]*$"
+    return {**schema, KEY: node}
+
+
+_SPECIAL = re.compile(r"[\\\]\[^-]")
+_ESCAPED = r"\\\g<0>"
+
+
+def _stacked(space: Space[Any]) -> str:
+    """The JSON type of what ``to_plain`` makes of values of a space that were stacked."""
+    return "object" if isinstance(space, Dict) else "array"
 
 
 def _node(name: str, **facts: Plain) -> dict[str, Plain]:

@@ -178,7 +178,7 @@ class AnswerBuffer:
         dense = self._dense
         assert dense is not None, "put_batch answers requests about every lane"
         if self._layout is None:
-            self._values.update(enumerate(observation))
+            self._values[-1] = observation
         elif not write_batch(self._layout, dense.observation, observation) and self._exact:
             self._values[-1] = observation
         dense.mark_views[0] = phase

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 from gymnasium import Space
-from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
-from gymnasium.vector.utils import concatenate, create_empty_array
+from gymnasium.spaces import (
+    Box,
+    Dict,
+    Discrete,
+    Graph,
+    GraphInstance,
+    MultiBinary,
+    MultiDiscrete,
+    OneOf,
+    Sequence,
+    Text,
+    Tuple,
+)
+from gymnasium.vector.utils import batch_space, concatenate, create_empty_array
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -89,6 +102,41 @@ def _containers(children: st.SearchStrategy[Space[Any]]) -> st.SearchStrategy[Sp
 
 
 spaces: st.SearchStrategy[Space[Any]] = st.recursive(leaves, _containers, max_leaves=6)
+"""Spaces with a layout."""
+
+
+@st.composite
+def texts(draw: st.DrawFn) -> Text:
+    characters = draw(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=9))
+    least = draw(st.integers(0, 4))
+    charset: str | frozenset[str] = frozenset(characters) if draw(st.booleans()) else characters
+    return Text(draw(st.integers(least, 9)), min_length=least, charset=charset)
+
+
+def batches(space: Space[Any]) -> bool:
+    """Whether Gymnasium can batch a space; it cannot where the greatest value overflows, for example."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            batch_space(space, 1)
+        except (AssertionError, ValueError, TypeError, OverflowError, Warning):
+            return False
+    return True
+
+
+def _all_containers(children: st.SearchStrategy[Space[Any]]) -> st.SearchStrategy[Space[Any]]:
+    stackable = children.filter(batches)
+    return st.one_of(
+        _containers(children),
+        children.map(Sequence),
+        stackable.map(lambda space: Sequence(space, stack=True)),
+        st.builds(Graph, stackable, st.none() | stackable),
+        st.lists(children, min_size=1, max_size=3).map(OneOf),
+    )
+
+
+all_spaces: st.SearchStrategy[Space[Any]] = st.recursive(leaves | texts(), _all_containers, max_leaves=6)
+"""Spaces of every kind, most of them without a layout."""
 
 
 def example(space: Space[Any], rng: np.random.Generator) -> Any:
@@ -97,8 +145,39 @@ def example(space: Space[Any], rng: np.random.Generator) -> Any:
         return {key: example(child, rng) for key, child in space.spaces.items()}
     if isinstance(space, Tuple):
         return tuple(example(child, rng) for child in space.spaces)
+    if isinstance(space, Text):
+        return "".join(rng.choice(space.character_list, rng.integers(0, 5)).tolist())
+    if isinstance(space, Sequence):
+        count = int(rng.integers(0, 4))
+        if space.stack:
+            return _stack(space.feature_space, count, rng)
+        return tuple(example(space.feature_space, rng) for _ in range(count))
+    if isinstance(space, Graph):
+        return _graph(space, rng)
+    if isinstance(space, OneOf):
+        at = rng.integers(len(space.spaces))
+        return at, example(space.spaces[at], rng)
     array = random_bits(np.dtype(space.dtype), space.shape or (), rng)
     return array[()] if isinstance(space, Discrete) else array
+
+
+def _stack(space: Space[Any], count: int, rng: np.random.Generator) -> Any:
+    """A batch as Gymnasium makes it, which it does not of no values at all."""
+    if isinstance(space, Dict):
+        return {key: _stack(child, count, rng) for key, child in space.spaces.items()}
+    if isinstance(space, Tuple):
+        return tuple(_stack(child, count, rng) for child in space.spaces)
+    if isinstance(space, Text | Sequence | Graph | OneOf):
+        return tuple(example(space, rng) for _ in range(count))
+    return random_bits(np.dtype(space.dtype), (count, *(space.shape or ())), rng)
+
+
+def _graph(space: Graph, rng: np.random.Generator) -> GraphInstance:
+    nodes, edges = int(rng.integers(0, 4)), int(rng.integers(0, 4))
+    if space.edge_space is None or edges == 3:
+        return GraphInstance(_stack(space.node_space, nodes, rng), None, None)
+    links = rng.integers(0, 9, (edges, 2), np.int32)
+    return GraphInstance(_stack(space.node_space, nodes, rng), _stack(space.edge_space, edges, rng), links)
 
 
 def random_bits(dtype: np.dtype[Any], shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[Any]:
@@ -121,7 +200,7 @@ def bits(value: Any) -> Any:
     if isinstance(value, dict):
         return ["dict", [(key, bits(part)) for key, part in value.items()]]
     if isinstance(value, tuple):
-        return ["tuple", [bits(part) for part in value]]
+        return [type(value), [bits(part) for part in value]]
     if isinstance(value, np.ndarray | np.generic):
         long = value.dtype.kind == "f" and value.dtype.itemsize > 8
         content = [repr(item) for item in value.flatten()] if long else value.tobytes()

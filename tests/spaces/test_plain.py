@@ -8,27 +8,40 @@ from typing import Any
 import numpy as np
 import pytest
 from gymnasium import Space
-from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, Text, Tuple
+from gymnasium.spaces import (
+    Box,
+    Dict,
+    Discrete,
+    Graph,
+    GraphInstance,
+    MultiBinary,
+    OneOf,
+    Sequence,
+    Text,
+    Tuple,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openenv_gym.errors import InvalidAction, LayoutMismatch, ProtocolViolation, UnsupportedSpace
 from openenv_gym.spaces import from_plain, to_plain
-from tests.spaces.strategies import BOOL, bits, example, spaces
+from tests.spaces.strategies import BOOL, all_spaces, bits, example
 
 NESTED = Dict([("b", Box(0, 1, (2,))), ("a", Tuple([Discrete(9), Box(0, 1, ())]))], sort_keys=False)
 
 
-def canonical(space: Space[Any], value: Any) -> Any:
+def canonical(value: Any) -> Any:
     """Replace what plain data cannot carry: the payload of a NaN, and more bits than a double has."""
-    if isinstance(space, Dict):
-        return {key: canonical(child, value[key]) for key, child in space.spaces.items()}
-    if isinstance(space, Tuple):
-        return tuple(canonical(child, part) for child, part in zip(space.spaces, value, strict=True))
-    if not isinstance(space, Box) or space.dtype.kind != "f":
+    if isinstance(value, dict):
+        return {key: canonical(part) for key, part in value.items()}
+    if isinstance(value, GraphInstance):
+        return GraphInstance(*map(canonical, value))
+    if isinstance(value, tuple):
+        return tuple(map(canonical, value))
+    if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
         return value
-    value = np.where(np.isnan(value), np.nan, value)
-    return value.astype(np.float64).astype(space.dtype)
+    numbers = np.where(np.isnan(value), np.nan, value)
+    return numbers.astype(np.float64).astype(value.dtype)
 
 
 def is_plain(value: Any) -> bool:
@@ -36,14 +49,14 @@ def is_plain(value: Any) -> bool:
         return all(type(key) is str and is_plain(part) for key, part in value.items())
     if type(value) is list:
         return all(map(is_plain, value))
-    return type(value) in (bool, int, float)
+    return value is None or type(value) in (bool, int, float, str)
 
 
 @settings(max_examples=200, deadline=None)
-@given(spaces, st.integers(0, 2**32))
+@given(all_spaces, st.integers(0, 2**32))
 def test_a_value_survives_plain_data(space: Space[Any], seed: int) -> None:
     with np.errstate(all="ignore"):
-        value = canonical(space, example(space, np.random.default_rng(seed)))
+        value = canonical(example(space, np.random.default_rng(seed)))
     plain = to_plain(space, value)
     assert is_plain(plain)
     assert bits(from_plain(space, plain)) == bits(value)
@@ -75,6 +88,39 @@ def test_lenient_forms_are_understood(space: Space[Any], plain: Any, value: Any)
     assert bits(from_plain(space, plain)) == bits(value)
 
 
+EDGED = Graph(Box(0, 1, (2,)), Discrete(3))
+
+
+@pytest.mark.parametrize(
+    ("space", "value", "plain"),
+    [
+        (Text(5), "héé", "héé"),
+        (Sequence(Discrete(5)), (np.int64(1), np.int64(4)), [1, 4]),
+        (Sequence(Discrete(5), stack=True), np.array([1, 4]), [1, 4]),
+        (
+            Sequence(Dict(a=Discrete(5), t=Text(3)), stack=True),
+            {"a": np.array([1, 4]), "t": ("x", "y")},
+            {"a": [1, 4], "t": ["x", "y"]},
+        ),
+        (
+            EDGED,
+            GraphInstance(np.ones((1, 2), np.float32), np.array([2]), np.array([[0, 0]], np.int32)),
+            {"nodes": [[1.0, 1.0]], "edges": [2], "edge_links": [[0, 0]]},
+        ),
+        (
+            Graph(Text(3), None),
+            GraphInstance(("ab", "c"), None, None),
+            {"nodes": ["ab", "c"], "edges": None, "edge_links": None},
+        ),
+        (OneOf([Text(3), Discrete(4)]), (np.int64(1), np.int64(3)), [1, 3]),
+    ],
+    ids=lambda part: str(part)[:20],
+)
+def test_a_value_without_a_fixed_size_has_this_plain_form(space: Space[Any], value: Any, plain: Any) -> None:
+    assert to_plain(space, value) == plain
+    assert bits(from_plain(space, plain)) == bits(value)
+
+
 @pytest.mark.parametrize(
     ("space", "plain", "message"),
     [
@@ -102,6 +148,32 @@ def test_lenient_forms_are_understood(space: Space[Any], plain: Any, value: Any)
         (NESTED, {"b": [0, 0], "a": [1]}, r"action\['a'\] has 1 parts, action_space\['a'\] wants 2"),
         (NESTED, {"b": [0, 0], "a": {"0": 1, "1": 2}}, r"action\['a'\] has 2 parts"),
         (NESTED, {"b": [0, 0], "a": 3}, r"action\['a'\] is a int"),
+        (Text(5), 1, "is a int, action_space wants a str"),
+        (Text(5), ["a"], "is a list"),
+        (Sequence(Discrete(5)), 3, "is a int"),
+        (Sequence(Discrete(5)), "12", "is a str"),
+        (Sequence(Discrete(5)), [1, "2"], r"action\[1\] holds a str"),
+        (Sequence(Discrete(5), stack=True), "12", "is a str"),
+        (Sequence(Discrete(5), stack=True), [1, [2]], "holds a list"),
+        (Sequence(Dict(a=Text(1)), stack=True), [1], "is a list"),
+        (Sequence(Dict(a=Text(1)), stack=True), {"b": []}, r"has keys \['b'\]"),
+        (Sequence(Tuple([Text(1)]), stack=True), [], "has 0 parts"),
+        (Sequence(Tuple([Text(1)]), stack=True), [["a", 1]], r"action\[0\]\[1\] is a int"),
+        (EDGED, [[], None, None], "is a list"),
+        (EDGED, {"nodes": []}, r"has keys \['nodes'\]"),
+        (EDGED, {"nodes": [], "edges": [1], "edge_links": None}, "edges or edge_links alone"),
+        (EDGED, {"nodes": [[0]], "edges": None, "edge_links": None}, r"action\['nodes'\] has 1 items"),
+        (EDGED, {"nodes": [], "edges": [0.5], "edge_links": [[0, 0]]}, r"\['edges'\] holds 0.5"),
+        (EDGED, {"nodes": [], "edges": [0], "edge_links": [[0, 2**31]]}, r"\['edge_links'\] holds"),
+        (EDGED, {"nodes": [], "edges": [0], "edge_links": [[0]]}, r"\['edge_links'\] has 1 items on axis 1"),
+        (Graph(Discrete(2), None), {"nodes": [], "edges": [], "edge_links": []}, "wants none"),
+        (OneOf([Text(3)]), 1, "is a int"),
+        (OneOf([Text(3)]), [0], "has 1 parts"),
+        (OneOf([Text(3)]), [1, "a"], "has the index 1, action_space wants an index below 1"),
+        (OneOf([Text(3)]), [-1, "a"], "has the index -1"),
+        (OneOf([Text(3)]), [True, "a"], "has the index True"),
+        (OneOf([Text(3)]), [[], "a"], "has the index a list"),
+        (OneOf([Text(3)]), [0, 1], r"action\[0\] is a int"),
     ],
 )
 def test_wrong_data_are_refused(space: Space[Any], plain: Any, message: str) -> None:
@@ -134,10 +206,35 @@ def test_numbers_are_taken_as_the_value_has_them() -> None:
     assert plain == {"b": [0.1, 1], "a": [3, 0.1]}
 
 
+@pytest.mark.parametrize(
+    ("space", "value"),
+    [
+        (Text(3), 1),
+        (Sequence(Text(3)), "abc"),
+        (Sequence(Discrete(3), stack=True), np.int64(3)),
+        (Sequence(Discrete(3), stack=True), np.zeros((2, 2), int)),
+        (Sequence(Discrete(3), stack=True), "abc"),
+        (Sequence(Dict(a=Text(1)), stack=True), [1]),
+        (Sequence(Tuple([Text(1)]), stack=True), ()),
+        (EDGED, np.zeros((2, 2))),
+        (EDGED, GraphInstance(np.zeros((1, 2)), np.zeros(1, int), None)),
+        (OneOf([Text(3)]), (1, "a")),
+        (OneOf([Text(3)]), "a"),
+    ],
+)
+def test_a_value_that_its_space_cannot_have_has_no_plain_form(space: Space[Any], value: Any) -> None:
+    with pytest.raises(InvalidAction):
+        to_plain(space, value)
+
+
+class Custom(Space[int]):
+    """A space that Gymnasium does not have."""
+
+
 def test_a_space_without_plain_form_is_refused_by_name() -> None:
     for call in (to_plain, from_plain):
-        with pytest.raises(UnsupportedSpace, match=r"the space at \['t'\] is a Text"):
-            call(Dict(t=Text(3)), {"t": "x"})
+        with pytest.raises(UnsupportedSpace, match=r"the space at \['t'\] is a Custom"):
+            call(Dict(t=Custom()), {"t": 1})
 
 
 def test_a_long_string_among_numbers_costs_nothing() -> None:

@@ -9,12 +9,23 @@ from typing import Any
 import numpy as np
 import pytest
 from gymnasium import Space
-from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Text, Tuple
+from gymnasium.spaces import (
+    Box,
+    Dict,
+    Discrete,
+    Graph,
+    MultiBinary,
+    MultiDiscrete,
+    OneOf,
+    Sequence,
+    Text,
+    Tuple,
+)
 from hypothesis import given, settings
 
 from openenv_gym.errors import ProtocolViolation, UnsupportedSpace
 from openenv_gym.spaces import from_schema, identical, to_schema
-from tests.spaces.strategies import BOOL, spaces
+from tests.spaces.strategies import BOOL, all_spaces
 
 
 def over_the_wire(space: Space[Any]) -> Space[Any]:
@@ -23,7 +34,7 @@ def over_the_wire(space: Space[Any]) -> Space[Any]:
 
 
 @settings(max_examples=200, deadline=None)
-@given(spaces)
+@given(all_spaces)
 def test_every_space_comes_back_identical(space: Space[Any]) -> None:
     assert identical(over_the_wire(space), space)
 
@@ -50,6 +61,12 @@ def test_every_space_comes_back_identical(space: Space[Any]) -> None:
         Dict(),
         Tuple([]),
         Dict([("z", Discrete(2)), ("a", Tuple([Dict()]))], sort_keys=False),
+        Text(2**62, charset="zyx-]\\^[é\U0001f600"),
+        Text(0, min_length=0, charset=""),
+        Sequence(Dict(a=Discrete(3), b=Text(4)), stack=True),
+        Graph(Box(0, 1, (3,)), None),
+        Graph(Tuple([Discrete(2), Text(3)]), Dict(weight=Box(0, 1, ()))),
+        OneOf([Discrete(2), Sequence(OneOf([Text(2)]))]),
     ],
     ids=str,
 )
@@ -89,6 +106,14 @@ def test_a_large_schema_stays_small_when_its_bounds_are_uniform() -> None:
         (MultiBinary(3), MultiBinary([3])),
         (Tuple([Discrete(2)]), Tuple([Discrete(2), Discrete(2)])),
         (Text(3), Text(4)),
+        (Text(3), Text(3, min_length=2)),
+        (Text(3, charset="ab"), Text(3, charset="ba")),
+        (Sequence(Box(0, 1, (2,))), Sequence(Box(-0.0, 1, (2,)))),
+        (Sequence(Discrete(2)), Sequence(Discrete(2), stack=True)),
+        (Graph(Box(0, 1, (2,)), None), Graph(Box(-0.0, 1, (2,)), None)),
+        (Graph(Discrete(2), None), Graph(Discrete(2), Discrete(2))),
+        (Graph(Discrete(2), Discrete(2)), Graph(Discrete(2), Discrete(3))),
+        (OneOf([Discrete(2)]), OneOf([Discrete(2), Discrete(2)])),
     ],
     ids=str,
 )
@@ -101,6 +126,10 @@ class Subclass(Discrete):
     """Something that behaves otherwise than its base, for all we know."""
 
 
+class Custom(Space[int]):
+    """A space that Gymnasium does not have."""
+
+
 def deep(levels: int) -> Space[Any]:
     space: Space[Any] = Discrete(2)
     for _ in range(levels):
@@ -111,8 +140,11 @@ def deep(levels: int) -> Space[Any]:
 @pytest.mark.parametrize(
     ("space", "message"),
     [
-        (Text(3), r"the space at \$ is a Text, which has no schema; use Box"),
-        (Dict(a=Tuple([Text(3)])), r"the space at \$.a\[0\] is a Text"),
+        (Custom(), r"the space at \$ is a Custom, which has no schema; use one of Gymnasium's own"),
+        (Dict(a=Tuple([Custom()])), r"the space at \$.a\[0\] is a Custom"),
+        (OneOf([Sequence(Graph(Discrete(2), Subclass(3)))]), r"at \$\[0\]\[\].edges is a Subclass"),
+        (Text(3, charset="\ud800"), "half of a surrogate pair"),
+        (Text(2**63 - 1), "longer than any peer may read"),
         (Subclass(3), "is a Subclass"),
         (
             Dict({1: Discrete(2)}),  # type: ignore[dict-item]  # the case at hand
@@ -120,7 +152,7 @@ def deep(levels: int) -> Space[Any]:
         ),
         (deep(33), "deeper than 32"),
     ],
-    ids=["text", "nested", "subclass", "key", "deep"],
+    ids=["custom", "nested", "within", "surrogate", "long", "subclass", "key", "deep"],
 )
 def test_a_space_without_a_schema_is_refused_by_name(space: Space[Any], message: str) -> None:
     with pytest.raises(UnsupportedSpace, match=message):
@@ -154,6 +186,21 @@ def nested_lists(levels: int) -> Any:
     return value
 
 
+def nested_stacks(levels: int) -> Any:
+    schema: Any = described(space="Discrete", dtype="<i8", n=2, start=0)
+    for _ in range(levels):
+        schema = described(space="Sequence", stack=True, feature=schema)
+    return schema
+
+
+def text(**changes: Any) -> dict[str, Any]:
+    return described(**{"space": "Text", "min_length": 0, "max_length": 5, "characters": "ab", **changes})
+
+
+def one_of(*choices: Any) -> dict[str, Any]:
+    return {**described(space="OneOf"), "oneOf": list(choices)}
+
+
 HOSTILE: list[tuple[Any, str]] = [
     (None, r"at \$: expected an object"),
     ([], "expected an object"),
@@ -161,7 +208,7 @@ HOSTILE: list[tuple[Any, str]] = [
     (box(version=2), "expected version 1"),
     (box(version=True), "expected version 1"),
     (box(version=1.0), "expected version 1"),
-    (box(space="Graph"), "expected a space among Box, Dict"),
+    (box(space="Custom"), "expected a space among Box, Dict"),
     (box(space=["Box"]), "expected a space among"),
     (box(space=10**5000), "got an integer of 16610 bits"),
     (box(version=nested_lists(5000)), "got a list"),
@@ -222,6 +269,29 @@ HOSTILE: list[tuple[Any, str]] = [
     ({**described(space="Dict", keys=["a"], sort_keys=1), "properties": {"a": box()}}, "'sort_keys'"),
     ({**described(space="Dict", keys=["a"], sort_keys=True), "properties": {"a": 3}}, r"at \$.a: expected"),
     ({**described(space="Tuple"), "prefixItems": {}}, "list under 'prefixItems'"),
+    (text(characters=None), "a string of characters"),
+    (text(characters=["a"]), "a string of characters"),
+    (text(characters="aa"), "each once"),
+    (text(min_length=-1), r"min_length: expected 0 to"),
+    (text(min_length=2**29), r"min_length: expected 0 to"),
+    (text(min_length=2**28, max_length=2**28), "elements in all"),
+    (text(min_length=6), r"max_length: expected 6 to"),
+    (text(max_length=True), r"max_length: expected an integer"),
+    (text(max_length=2**63), r"max_length: expected 0 to"),
+    (one_of(), "OneOf refuses"),
+    (described(space="OneOf"), "list under 'oneOf'"),
+    (one_of(3), r"at \$\[0\]: expected an object"),
+    (one_of(box()), "index and value"),
+    (one_of({"prefixItems": [{"const": 0}, 3]}), r"at \$\[0\]: expected an object"),
+    (described(space="Sequence"), "'stack'"),
+    (described(space="Sequence", stack=1), "'stack'"),
+    (described(space="Sequence", stack=False), r"at \$\[\]: expected an object"),
+    (described(space="Sequence", stack=True, feature=[]), r"at \$\[\]: expected an object"),
+    (described(space="Graph"), r"at \$.nodes: expected an object"),
+    (described(space="Graph", node=box(), edge=3), r"at \$.edges: expected an object"),
+    (described(space="Graph", node=box(shape=[2**27 + 1]), edge=None), "elements in all"),
+    (nested_stacks(14), "copies at most 4096 times"),
+    (nested_stacks(31), "copies at most 4096 times"),
     (nested_tuples(40), "at most 32 nested"),
     (nested_tuples(5000), "at most 32 nested"),
 ]  # fmt: skip
