@@ -22,6 +22,10 @@ def serve(
     kwargs: str = typer.Option("{}", help="Constructor arguments, a JSON object."),
     vectorization: str = typer.Option("lanes", help="lanes, or native: the id's own vector environment."),
     max_lanes: int = typer.Option(1024, help="Lanes of all sessions together."),
+    idle_timeout: float = typer.Option(900.0, help="Seconds after which an idle HTTP session ends."),
+    mode: str | None = typer.Option(
+        None, help="simulation, or production: no /reset, /step, /state.", envvar="OPENENV_MODE"
+    ),
 ) -> None:
     """Serve an environment as an OpenEnv server until Ctrl-C."""
     server = open_server(
@@ -33,6 +37,8 @@ def serve(
         calls=(),
         max_lanes=max_lanes,
         max_message_bytes=16 * 2**20,
+        idle_timeout=idle_timeout,
+        mode=mode,
     )
     threading.Thread(target=_announce, args=(server, env), daemon=True).start()
     server.run()

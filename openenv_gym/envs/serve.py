@@ -23,6 +23,8 @@ def serve_gym(
     calls: Sequence[str] = (),
     max_lanes: int = 1024,
     max_message_bytes: int = 16 * 2**20,
+    idle_timeout: float = 900.0,
+    mode: str | None = None,
 ) -> GymServer:
     """Serve a Gymnasium or PettingZoo environment as an OpenEnv server.
 
@@ -40,14 +42,17 @@ def serve_gym(
             environment.
         calls: names of methods and attributes that clients may ask for.
         max_lanes: of all sessions together.
-        max_message_bytes: the largest message that a client may send.
+        max_message_bytes: the largest message that a client may send over a WebSocket.
+        idle_timeout: seconds after which a session that is played over HTTP, and that nobody uses, ends.
+        mode: ``simulation``, or ``production``, which leaves out the routes that play an episode over
+            HTTP; if not given, what ``OPENENV_MODE`` says, else ``simulation``.
 
     Returns:
         The server, which is stopped if it blocked; use it as a context manager otherwise.
 
     Raises:
         FactoryFailed: if the environment cannot be built, or fails its first steps.
-        InvalidArgument: if ``env`` is none of those, or the port cannot be had.
+        InvalidArgument: if ``env`` is none of those, the mode is unknown, or the port cannot be had.
 
     >>> with serve_gym("CartPole-v1", port=0, block=False) as server:
     ...     server.url.startswith("http://127.0.0.1:")
@@ -63,6 +68,8 @@ def serve_gym(
         calls=calls,
         max_lanes=max_lanes,
         max_message_bytes=max_message_bytes,
+        idle_timeout=idle_timeout,
+        mode=mode,
     )
     if block:
         server.run()

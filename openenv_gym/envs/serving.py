@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
+from openenv_gym.errors import InvalidArgument
 from openenv_gym.hosting.source import open_source
-from openenv_gym.server.app import Application
+from openenv_gym.server.app import Application, Mode
+from openenv_gym.server.episodes import IDLE_TIMEOUT, Episodes
 from openenv_gym.server.listening import WebServer, listen, url_of
 from openenv_gym.server.sessions import House, Limits
 
@@ -68,9 +71,23 @@ def open_server(
     calls: Sequence[str],
     max_lanes: int,
     max_message_bytes: int,
+    idle_timeout: float = IDLE_TIMEOUT,
+    mode: str | None = None,
 ) -> GymServer:
     """Probe the environment and take the port; the server does not run yet."""
+    checked = _mode(mode)
     source = open_source(env, kwargs=kwargs, vectorization=vectorization, calls=calls)
     house = House(source, Limits(max_lanes=max_lanes, max_message_bytes=max_message_bytes))
+    application = Application(house, Episodes(house, idle_timeout=idle_timeout), mode=checked)
     listener = listen(host, port)
-    return GymServer(WebServer(Application(house), listener), url_of(listener), house)
+    return GymServer(WebServer(application, listener), url_of(listener), house)
+
+
+def _mode(asked: str | None) -> Mode:
+    """The mode that was asked for, or that the environment variable of OpenEnv names."""
+    mode = (os.environ.get("OPENENV_MODE", "simulation") if asked is None else asked).lower()
+    if mode == "simulation":
+        return "simulation"
+    if mode == "production":
+        return "production"
+    raise InvalidArgument(f"there is no mode {mode!r:.40}; take simulation or production")

@@ -1,18 +1,23 @@
-"""The ASGI application: ``/ws`` raw, for it is hot, and FastAPI for all that is asked once."""
+"""The ASGI application: ``/ws`` raw, for it is hot, and FastAPI for everything over HTTP."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import FastAPI
 
 from openenv_gym.hosting.views import FieldsView
+from openenv_gym.server.episodes import Episodes
+from openenv_gym.server.http import answer_errors, episode_routes, task_routes
+from openenv_gym.server.mcp import mcp_routes
 from openenv_gym.server.sessions import House
 from openenv_gym.server.websocket import Receive, Send, serve_websocket
 from openenv_gym.spaces import to_schema
 from openenv_gym.version import __version__
 
-__all__ = ["Application"]
+__all__ = ["Application", "Mode"]
+
+Mode = Literal["simulation", "production"]
 
 
 class Application:
@@ -20,11 +25,18 @@ class Application:
 
     Args:
         house: the sessions behind it.
+        episodes: those of them that are played over HTTP.
+        mode: ``production`` leaves out the routes that play an episode over HTTP.
     """
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House, episodes: Episodes | None = None, *, mode: Mode = "simulation") -> None:
         self.house = house
-        self._pages = _pages(house)
+        self._episodes = Episodes(house) if episodes is None else episodes
+        self._pages = _pages(house, self._episodes, mode)
+
+    async def close(self) -> None:
+        """End the HTTP sessions; the others end with their connections."""
+        await self._episodes.close()
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Serve one connection, by ASGI's rules."""
@@ -34,13 +46,27 @@ class Application:
             await self._pages(scope, receive, send)
 
 
-def _pages(house: House) -> FastAPI:
+_DESCRIPTION = """A Gymnasium environment as an OpenEnv server.
+
+An episode over HTTP: `POST /reset` begins a session and says its `session_id`; `POST /step` takes an
+action, until `done`. Send the id with each request, or leave it out and play the session of the last
+reset. `POST /close` ends it; an idle session ends by itself. Over a WebSocket, on `/ws`, each
+connection is a session of its own.
+"""
+
+
+def _pages(house: House, episodes: Episodes, mode: Mode) -> FastAPI:
     signature = house.source.signature
     app = FastAPI(
         title=f"{signature.env_id} (openenv-gym)",
         version=__version__,
-        description="A Gymnasium environment as an OpenEnv server.",
+        description=_DESCRIPTION,
     )
+    answer_errors(app)
+    if mode == "simulation":
+        app.include_router(episode_routes(episodes))
+    app.include_router(mcp_routes(episodes))
+    app.include_router(task_routes(signature.env_id))
 
     @app.get("/health", summary="Whether the server is up, and how full it is")
     async def health() -> dict[str, Any]:

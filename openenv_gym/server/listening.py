@@ -78,6 +78,7 @@ class _Uvicorn(uvicorn.Server):
             await asyncio.sleep(0.02)
             patience -= 0.02
         await super().shutdown(sockets)
+        await self.application.close()
 
 
 class WebServer:

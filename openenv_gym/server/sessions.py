@@ -11,7 +11,7 @@ import logging
 import secrets
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -298,6 +298,8 @@ class House:
         self.active_lanes = 0
         self.busy = 0
         self.closing = False
+        self.make_room: Callable[[], Awaitable[bool]] | None = None
+        """Ends a session that may be evicted, if there is one; asked when the lanes are taken."""
 
     async def attach(self, hello: Hello, protocol: ServerProtocol) -> Attachment:
         """Begin the session that a hello asks for.
@@ -309,7 +311,9 @@ class House:
         """
         render_mode = self._check_hello(hello, native=protocol.native)
         signature = self.source.session_signature(hello.lanes, hello.autoreset, render_mode)
-        if self.active_lanes + hello.lanes > self.limits.max_lanes:
+        while self.active_lanes + hello.lanes > self.limits.max_lanes:
+            if hello.lanes <= self.limits.max_lanes and self.make_room is not None and await self.make_room():
+                continue
             raise CapacityReached(
                 f"{self.active_lanes} of {self.limits.max_lanes} lanes are taken and {hello.lanes} were "
                 "asked for; wait for others to close, ask for fewer, or have the operator raise --max-lanes",

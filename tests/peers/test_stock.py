@@ -112,6 +112,12 @@ def test_the_stock_client_is_told_that_the_server_is_full() -> None:
         assert eventually(lambda: health(server.url)["active_lanes"] == 0)
 
 
+def test_the_stock_client_of_tools_connects_and_finds_none() -> None:
+    with serve_gym("CartPole-v1", port=0, block=False) as server:
+        assert run_stock_client(server.url, "tools")["tools"] == []
+        assert eventually(lambda: health(server.url)["active_lanes"] == 0)
+
+
 # our clients on a server that `openenv init` made -----------------------------------------------
 
 
@@ -314,3 +320,24 @@ def test_lanes_of_a_stock_cartpole_are_those_of_sync_vector_env(stock_cartpole: 
     assert began_anew.all()
     envs.close()
     local.close()
+
+
+# the stock validator on our server --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["simulation", "production"])
+def test_the_stock_validator_passes_our_server(mode: str) -> None:
+    validate = stock_python().with_name("openenv")
+    with serve_gym("CartPole-v1", port=0, block=False, mode=mode) as server:
+        done = subprocess.run(
+            [str(validate), "validate", server.url, "--json"],
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads(done.stdout)
+    assert report["passed"]
+    assert len(report["criteria"]) == 6
+    assert all(criterion["passed"] for criterion in report["criteria"])

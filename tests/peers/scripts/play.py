@@ -15,6 +15,7 @@ import time
 from typing import Any
 
 from openenv.core import GenericEnvClient
+from openenv.core.mcp_client import MCPToolClient
 
 PING_SECONDS = 0.3
 
@@ -83,6 +84,12 @@ def be_refused(url: str) -> dict[str, Any]:
     return {"refused": ""}
 
 
+async def list_tools(url: str) -> dict[str, Any]:
+    """Connect as a client of tools, and ask which there are."""
+    async with MCPToolClient(base_url=url) as client:
+        return {"tools": [tool.name for tool in await client.list_tools()]}
+
+
 def main() -> None:
     """Play as told; whatever the client prints goes to standard error."""
     answers = os.fdopen(os.dup(1), "w")
@@ -90,6 +97,8 @@ def main() -> None:
     url, how, episodes = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
     if how == "async":
         said = asyncio.run(play_async(url, episodes))
+    elif how == "tools":
+        said = asyncio.run(list_tools(url))
     elif how == "sync":
         said = play_sync(url, episodes)
     else:

@@ -1,0 +1,149 @@
+"""What HTTP requests and answers look like, for FastAPI to check and for ``/docs`` to show."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = [
+    "ClosedSession",
+    "ErrorBody",
+    "ErrorFacts",
+    "Frame",
+    "JsonRpcRequest",
+    "Observed",
+    "ResetBody",
+    "SessionBody",
+    "StateBody",
+    "StepBody",
+    "TaskBody",
+    "TaskRangeBody",
+    "TasksBody",
+]
+
+_SESSION = (
+    "The session that is meant; else the header X-Session-Id, else the session of the last reset without."
+)
+_REQUEST = (
+    "Makes a retry safe: the same id in the same session gets the same answer, and nothing is done twice."
+)
+
+
+class SessionBody(BaseModel):
+    """Which session is meant."""
+
+    session_id: str | None = Field(default=None, max_length=255, description=_SESSION)
+
+
+class ResetBody(SessionBody):
+    """Begin an episode, in a new session or in the one that is named."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{}, {"seed": 42}, {"seed": 42, "episode_id": "evaluation-1"}]}
+    )
+
+    seed: int | None = Field(default=None, ge=0, description="For the environment's random state.")
+    episode_id: str | None = Field(
+        default=None, max_length=255, description="What /state will call the episode."
+    )
+    options: dict[str, Any] | None = Field(default=None, description="For the environment's own reset.")
+    render_mode: str | None = Field(
+        default=None, description="Of a new session, for /render: ansi, rgb_array, ..."
+    )
+    request_id: str | None = Field(default=None, max_length=255, description=_REQUEST)
+
+
+class StepBody(SessionBody):
+    """Take one action."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"action": {"action": 1}}]})
+
+    action: dict[str, Any] = Field(description="The fields that /schema shows under action.")
+    timeout_s: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False, description="Past it the step fails and its session is over."
+    )
+    request_id: str | None = Field(default=None, max_length=255, description=_REQUEST)
+
+
+class Observed(BaseModel):
+    """What an action led to; a reset's reward is 0."""
+
+    observation: dict[str, Any] = Field(description="The fields that /schema shows under observation.")
+    reward: float | None = Field(description="null where the reward is no finite number.")
+    done: bool
+    metadata: dict[str, Any] | None = Field(
+        default=None, description="terminated, truncated, info and its types."
+    )
+    session_id: str
+
+
+class StateBody(BaseModel):
+    """Where a session is."""
+
+    model_config = ConfigDict(extra="allow")
+
+    episode_id: str | None = None
+    step_count: int = Field(default=0, ge=0)
+
+
+class Frame(BaseModel):
+    """What an environment renders."""
+
+    frame: Any = Field(description="Text, or nested lists of numbers.")
+    render_mode: str
+    session_id: str
+
+
+class ClosedSession(BaseModel):
+    """The session that was closed."""
+
+    session_id: str
+    closed: Literal[True] = True
+
+
+class ErrorFacts(BaseModel):
+    """What failed."""
+
+    code: str = Field(description="OpenEnv's code.")
+    error_code: str = Field(description="The finer code of openenv-gym, one for each class of errors.")
+    message: str
+    side: str = Field(description="Whose fault it is: you, peer, world or environment.")
+    fields: dict[str, Any]
+
+
+class ErrorBody(BaseModel):
+    """A typed error; a 422 has pydantic's list of complaints beside it."""
+
+    error: ErrorFacts
+    detail: list[dict[str, Any]] | None = None
+
+
+class TasksBody(BaseModel):
+    """A split of an environment's tasks."""
+
+    split: str
+
+
+class TaskBody(TasksBody):
+    """One task of a split."""
+
+    index: int
+
+
+class TaskRangeBody(TasksBody):
+    """Some tasks of a split."""
+
+    start: int | None = None
+    stop: int | None = None
+
+
+class JsonRpcRequest(BaseModel):
+    """A JSON-RPC 2.0 request; https://www.jsonrpc.org/specification#request_object."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    jsonrpc: Literal["2.0"]
+    method: str
+    params: dict[str, Any] = Field(default_factory=dict)
+    id: str | int | None = None

@@ -1,0 +1,293 @@
+"""Episodes over plain HTTP: attachments that outlive a request, found again by the id of their session.
+
+An HTTP session is an attachment with the typed view, like a stock WebSocket; only nobody holds a
+connection open for it. So it has an idle limit, one of them may be meant by calls that name none,
+and a request may carry an id that makes its repetition safe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeAlias
+
+from openenv_gym.errors import (
+    CapacityReached,
+    DeadlineExceeded,
+    InvalidArgument,
+    OpenEnvGymError,
+    ResetNeeded,
+    UnknownSession,
+)
+from openenv_gym.server.sessions import Attachment, House
+from openenv_gym.wire import plain
+from openenv_gym.wire.messages import Hello, Render, Reset, State, Step
+from openenv_gym.wire.server import ServerProtocol
+
+__all__ = ["IDLE_TIMEOUT", "Episode", "Episodes"]
+
+IDLE_TIMEOUT = 900.0
+_KEPT_ANSWERS = 64
+_REAP_SECONDS = 15.0
+_CLOSE_SECONDS = 2.0
+
+Build: TypeAlias = Callable[[int], Reset | Step | State | Render]
+
+
+class _HttpProtocol(ServerProtocol):
+    """The JSON dialect where each answer is framed by HTTP: errors and values stay what they are."""
+
+    def __init__(self) -> None:
+        super().__init__(native=False)
+
+    def encode_value(self, seq: int, value: Any) -> Any:
+        return plain.describe(value)[0]
+
+    def encode_error(self, seq: int, error: OpenEnvGymError) -> Any:
+        return error
+
+
+class Episode:
+    """One HTTP session: its attachment, one request at a time, and the last answers.
+
+    The window of the attachment numbers what is done and is acknowledged at once, for HTTP has no
+    numbers. A repeated ``request_id`` is answered from a map beside it, which holds the last 64
+    answers of the session by kind of request and id; what is older is done again.
+
+    Attributes:
+        id: the session's.
+        named: whether a call has named it by its id; if so, it is somebody's and is not evicted.
+        touched: when it was last used, by the clock of its :class:`Episodes`.
+        over: whether it was closed; it answers nothing any more.
+        lock: held while a request is done.
+    """
+
+    def __init__(self, attachment: Attachment, touched: float) -> None:
+        self.attachment = attachment
+        self.id = attachment.session.id
+        self.named = False
+        self.touched = touched
+        self.over = False
+        self.lock = asyncio.Lock()
+        self._seq = 0
+        self._answers: dict[tuple[str, str], Any] = {}
+
+    async def ask(self, kind: str, build: Build, request_id: str | None) -> Any:
+        """The answer to a request, done once for each ``request_id``; requires the lock.
+
+        Raises:
+            OpenEnvGymError: what the session answered; it is kept like any other answer.
+        """
+        key = None if request_id is None else (kind, request_id)
+        if key is None or key not in self._answers:
+            self._seq += 1
+            work = partial(self.attachment.receive, build(self._seq), self._seq - 1)
+            encoded = await self.attachment.session.runner.run(work)
+            assert encoded is not None, "a request with a new number is answered"
+            answer = encoded.payload
+            if key is not None:
+                self._keep(key, answer)
+        else:
+            answer = self._answers[key]
+        if isinstance(answer, OpenEnvGymError):
+            raise answer.with_traceback(None)
+        return answer
+
+    def _keep(self, key: tuple[str, str], answer: Any) -> None:
+        if len(self._answers) >= _KEPT_ANSWERS:
+            self._answers.pop(next(iter(self._answers)))
+        self._answers[key] = answer
+
+
+class Episodes:
+    """The HTTP sessions of a house.
+
+    Args:
+        house: where their lanes are counted; it asks here for room when it is full.
+        idle_timeout: seconds after which a session that nobody uses is closed.
+        clock: seconds, growing.
+    """
+
+    def __init__(
+        self, house: House, *, idle_timeout: float = IDLE_TIMEOUT, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._house = house
+        self._idle_timeout = idle_timeout
+        self._clock = clock
+        self._open: dict[str, Episode] = {}
+        self._default: Episode | None = None
+        self._begun: dict[str, asyncio.Task[Episode]] = {}
+        self._reaper: asyncio.Task[None] | None = None
+        house.make_room = self.make_room
+
+    async def begin(self, render_mode: str | None = None, *, request_id: str | None = None) -> Episode:
+        """A new session, which calls that name none will mean; the same for the same ``request_id``.
+
+        Raises:
+            CapacityReached: if the house is full, and no session may be evicted.
+            FactoryFailed: if the environment cannot be built.
+            InvalidArgument: if it does not have the render mode.
+        """
+        if request_id is None:
+            episode = await self.create(render_mode)
+        else:
+            episode = await asyncio.shield(self._begin_once(render_mode, request_id))
+        self._default = None if episode.over else episode
+        return episode
+
+    def _begin_once(self, render_mode: str | None, request_id: str) -> asyncio.Task[Episode]:
+        task = self._begun.get(request_id)
+        if task is None or (task.done() and (task.exception() is not None or task.result().over)):
+            self._begun.pop(request_id, None)
+            if len(self._begun) >= _KEPT_ANSWERS:
+                self._begun.pop(next(iter(self._begun)))
+            task = self._begun[request_id] = asyncio.create_task(self.create(render_mode))
+        return task
+
+    async def create(self, render_mode: str | None = None) -> Episode:
+        """A new session that only calls with its id will mean; raises what :meth:`begin` does."""
+        if self._house.closing:
+            raise CapacityReached("the server is shutting down", active_lanes=0, max_lanes=0)
+        await self.expire()
+        config: dict[str, Any] = {} if render_mode is None else {"render_mode": render_mode}
+        attachment = await self._house.attach(Hello(view="typed", config=config), _HttpProtocol())
+        episode = self._open[attachment.session.id] = Episode(attachment, self._clock())
+        if self._reaper is None or self._reaper.done():
+            self._reaper = asyncio.create_task(self._reap())
+        return episode
+
+    async def find(self, session_id: str | None) -> Episode:
+        """The session of that id, or the one that is meant without.
+
+        Raises:
+            UnknownSession: if there is none of that id, or none any more.
+            ResetNeeded: if none is named and none is there.
+        """
+        await self.expire()
+        if session_id is None:
+            if self._default is None:
+                raise ResetNeeded("no session is open for calls without a session_id; POST /reset first")
+            return self._default
+        episode = self._open.get(session_id)
+        if episode is None:
+            raise self._unknown(session_id)
+        episode.named = True
+        return episode
+
+    async def ask(
+        self,
+        episode: Episode,
+        kind: str,
+        build: Build,
+        *,
+        request_id: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - past it the session is given up, not only the wait
+    ) -> Any:
+        """What a session answers, after whatever is asked of it already.
+
+        Raises:
+            DeadlineExceeded: if the answer took longer than ``timeout``; the session is over.
+            UnknownSession: if it was closed while this request waited.
+            OpenEnvGymError: what the session answered.
+        """
+        async with episode.lock:
+            if episode.over:
+                raise self._unknown(episode.id)
+            self._house.busy += 1
+            try:
+                async with asyncio.timeout(timeout):
+                    return await episode.ask(kind, build, request_id)
+            except TimeoutError as error:
+                self._remove(episode)
+                self._house.forsake(episode.attachment)
+                raise DeadlineExceeded(
+                    f"the {kind} took longer than timeout_s={timeout:g}; its session is over, POST /reset "
+                    "for a new one",
+                    session_id=episode.id,
+                    timeout_s=timeout,
+                ) from error
+            finally:
+                self._house.busy -= 1
+                self.touch(episode)
+
+    def touch(self, episode: Episode) -> None:
+        """Note that a session is in use."""
+        episode.touched = self._clock()
+
+    async def end(self, episode: Episode) -> None:
+        """Close a session once it has answered.
+
+        Raises:
+            UnknownSession: if it was closed meanwhile.
+        """
+        async with episode.lock:
+            if episode.over:
+                raise self._unknown(episode.id)
+            await self._discard(episode)
+
+    async def expire(self) -> None:
+        """Close the sessions that nobody has used for the idle limit."""
+        stale = self._clock() - self._idle_timeout
+        for episode in [each for each in self._idle() if each.touched <= stale]:
+            await self._discard(episode)
+
+    async def make_room(self) -> bool:
+        """Close the one session that is missed least: none has named it, and its last use is longest ago."""
+        unnamed = [episode for episode in self._idle() if not episode.named]
+        if not unnamed:
+            return False
+        await self._discard(min(unnamed, key=lambda episode: episode.touched))
+        return True
+
+    async def close(self) -> None:
+        """Close all sessions, without waiting for one that still steps."""
+        if self._reaper is not None:
+            self._reaper.cancel()
+        for episode in list(self._open.values()):
+            if episode.lock.locked():
+                self._remove(episode)
+                self._house.forsake(episode.attachment)
+                continue
+            try:
+                await asyncio.wait_for(self._discard(episode), _CLOSE_SECONDS)
+            except TimeoutError:
+                continue  # its lanes are free; its thread ends when its environment does
+
+    def _idle(self) -> list[Episode]:
+        return [episode for episode in self._open.values() if not (episode.over or episode.lock.locked())]
+
+    async def _discard(self, episode: Episode) -> None:
+        if not episode.over:
+            self._remove(episode)
+            await self._house.detach(episode.attachment)
+
+    def _remove(self, episode: Episode) -> None:
+        episode.over = True
+        self._open.pop(episode.id, None)
+        if self._default is episode:
+            self._default = None
+
+    async def _reap(self) -> None:
+        while self._open:
+            await asyncio.sleep(min(self._idle_timeout, _REAP_SECONDS))
+            await self.expire()
+
+    def _unknown(self, session_id: str) -> UnknownSession:
+        return UnknownSession(
+            f"there is no session {session_id!r:.80}; it was closed, or idle for {self._idle_timeout:g} s; "
+            "POST /reset without a session_id for a new one",
+            session_id=session_id[:80],
+        )
+
+
+def check_same(named: str | None, header: str | None) -> str | None:
+    """The session that a request names in its body or query, in its header, or in both alike.
+
+    Raises:
+        InvalidArgument: if it names two.
+    """
+    if named is not None and header is not None and named != header:
+        raise InvalidArgument("session_id and the header X-Session-Id name two sessions; send one of them")
+    return header if named is None else named

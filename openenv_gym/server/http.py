@@ -1,0 +1,227 @@
+"""The HTTP routes of OpenEnv with episodes behind them: reset, step, state, render, close, and the tasks.
+
+Upstream builds a new environment for each request; here a session stays between them, see
+:mod:`openenv_gym.server.episodes`. Every failure is typed JSON: ``{"error": {...}}``, and for a 422
+pydantic's ``detail`` beside it, where upstream's clients look.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from functools import partial
+from typing import Annotated, Any
+
+from fastapi import APIRouter, FastAPI, Header, HTTPException, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+
+from openenv_gym.errors import (
+    CapacityReached,
+    DeadlineExceeded,
+    InvalidAction,
+    InvalidArgument,
+    InvalidMessage,
+    OpenEnvGymError,
+    ResetNeeded,
+    UnknownSession,
+)
+from openenv_gym.server.bodies import (
+    ClosedSession,
+    ErrorBody,
+    Frame,
+    Observed,
+    ResetBody,
+    SessionBody,
+    StateBody,
+    StepBody,
+    TaskBody,
+    TaskRangeBody,
+    TasksBody,
+)
+from openenv_gym.server.episodes import Episode, Episodes, check_same
+from openenv_gym.wire import plain
+from openenv_gym.wire.messages import Render, Reset, State, Step
+
+__all__ = ["answer_errors", "episode_routes", "task_routes"]
+
+HEADER = "X-Session-Id"
+SessionHeader = Annotated[
+    str | None, Header(alias=HEADER, description="The session, if the body names none.")
+]
+
+_STATUS: tuple[tuple[type[OpenEnvGymError], int], ...] = (
+    (InvalidAction, 422),
+    (InvalidArgument, 422),
+    (InvalidMessage, 422),
+    (UnknownSession, 404),
+    (ResetNeeded, 409),
+    (CapacityReached, 503),
+    (DeadlineExceeded, 504),
+)
+_WHY = {
+    404: "There is no such session.",
+    409: "A step before the first reset, or after the end of an episode.",
+    422: "The request does not fit; nothing was done.",
+    500: "The environment failed.",
+    503: "The server is full.",
+    504: "The step took longer than timeout_s.",
+}
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"model": ErrorBody, "description": why} for status, why in _WHY.items()
+}
+
+
+def episode_routes(episodes: Episodes) -> APIRouter:
+    """``/reset``, ``/step``, ``/state``, ``/render`` and ``/close``."""
+    router = APIRouter(tags=["Episodes"], responses=_ERRORS)
+
+    @router.post("/reset", response_model=Observed, summary="Begin an episode")
+    async def reset(body: ResetBody | None = None, header: SessionHeader = None) -> Response:
+        return await _reset(episodes, body or ResetBody(), header)
+
+    @router.post("/step", response_model=Observed, summary="Take one action")
+    async def step(body: StepBody, header: SessionHeader = None) -> Response:
+        episode = await episodes.find(check_same(body.session_id, header))
+        text = await episodes.ask(
+            episode,
+            "step",
+            lambda seq: Step(seq, None, [body.action]),
+            request_id=body.request_id,
+            timeout=body.timeout_s,
+        )
+        return _observed(episode, text)
+
+    @router.get("/state", response_model=StateBody, summary="Which episode it is, and how far into it")
+    async def state(
+        session_id: Annotated[str | None, Query(max_length=255)] = None, header: SessionHeader = None
+    ) -> Response:
+        episode = await episodes.find(check_same(session_id, header))
+        return _json(await episodes.ask(episode, "state", State), episode=episode)
+
+    @router.post("/render", response_model=Frame, summary="Render a session that was made with a render_mode")
+    async def render(body: SessionBody | None = None, header: SessionHeader = None) -> Response:
+        episode = await episodes.find(check_same((body or SessionBody()).session_id, header))
+        frame = await episodes.ask(episode, "render", Render)
+        mode = episode.attachment.session.signature.render_mode
+        return _json({"frame": frame, "render_mode": mode, "session_id": episode.id}, episode=episode)
+
+    @router.post("/close", response_model=ClosedSession, summary="Close a session")
+    async def close(body: SessionBody | None = None, header: SessionHeader = None) -> Response:
+        episode = await episodes.find(check_same((body or SessionBody()).session_id, header))
+        await episodes.end(episode)
+        return _json({"session_id": episode.id, "closed": True})
+
+    return router
+
+
+async def _reset(episodes: Episodes, body: ResetBody, header: str | None) -> Response:
+    session_id = check_same(body.session_id, header)
+    if session_id is None:
+        episode = await episodes.begin(body.render_mode, request_id=body.request_id)
+    elif body.render_mode is not None:
+        raise InvalidArgument(
+            "render_mode is for a new session; leave it out, or session_id and X-Session-Id"
+        )
+    else:
+        episode = await episodes.find(session_id)
+    try:
+        text = await episodes.ask(episode, "reset", partial(_message, body), request_id=body.request_id)
+    except OpenEnvGymError:
+        if session_id is None:  # nobody learns its id
+            with suppress(UnknownSession):
+                await episodes.end(episode)
+        raise
+    return _observed(episode, text)
+
+
+def _message(body: ResetBody, seq: int) -> Reset:
+    seeds: list[int | None] | None = None if body.seed is None else [body.seed]
+    return Reset(seq, None, seeds, body.options, None if body.episode_id is None else [body.episode_id])
+
+
+def _observed(episode: Episode, text: str) -> Response:
+    """The ``data`` of the dialect's message, and whose it is."""
+    return _json({**json.loads(text)["data"], "session_id": episode.id}, episode=episode)
+
+
+def _json(content: Any, status: int = 200, *, episode: Episode | None = None) -> Response:
+    # json and not starlette's JSONResponse: infos may hold halves of surrogate pairs, which UTF-8 has not.
+    headers = {} if episode is None else {HEADER: episode.id}
+    return Response(json.dumps(content), status, headers, "application/json")
+
+
+def task_routes(env_id: str) -> APIRouter:
+    """``/list_environments``, and what upstream answers about tasks of an environment without any."""
+    router = APIRouter(tags=["Tasks"])
+
+    def refuse(env_name: str, method: str) -> None:
+        if env_name.lower() != env_id.lower():
+            raise HTTPException(404, f"unknown environment {env_name!r}")
+        raise HTTPException(501, f"{method} is not supported for this environment")
+
+    @router.get("/list_environments", summary="The one environment that is served here")
+    async def list_environments() -> list[str]:
+        return [env_id]
+
+    # An id may hold a slash, as ALE/Pong-v5 does.
+    @router.get("/{env_name:path}/splits", summary="Not supported: 501")
+    async def splits(env_name: str) -> None:
+        refuse(env_name, "list_splits")
+
+    @router.post("/{env_name:path}/tasks", summary="Not supported: 501")
+    async def tasks(env_name: str, body: TasksBody) -> None:
+        refuse(env_name, "list_tasks")
+
+    @router.post("/{env_name:path}/num_tasks", summary="Not supported: 501")
+    async def num_tasks(env_name: str, body: TasksBody) -> None:
+        refuse(env_name, "num_tasks")
+
+    @router.post("/{env_name:path}/task", summary="Not supported: 501")
+    async def task(env_name: str, body: TaskBody) -> None:
+        refuse(env_name, "get_task")
+
+    @router.post("/{env_name:path}/task_range", summary="Not supported: 501")
+    async def task_range(env_name: str, body: TaskRangeBody) -> None:
+        refuse(env_name, "get_task_range")
+
+    return router
+
+
+def answer_errors(app: FastAPI) -> None:
+    """Have every typed error, and every body that does not fit, answered with typed JSON."""
+
+    @app.exception_handler(OpenEnvGymError)
+    async def typed(request: Request, error: OpenEnvGymError) -> Response:
+        return _refusal(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        return _refusal(InvalidMessage("the request does not fit; see detail", errors=list(error.errors())))
+
+
+def _refusal(error: OpenEnvGymError) -> Response:
+    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+    fields = dict(error.fields)
+    complaints = fields.pop("errors", None)
+    if isinstance(error, CapacityReached):
+        fields |= {"active_sessions": fields.get("active_lanes"), "max_sessions": fields.get("max_lanes")}
+    facts = {
+        "code": error.openenv_code,
+        "error_code": error.code,
+        "message": error.message,
+        "side": str(error.side),
+        "fields": plain.describe(fields)[0],
+    }
+    content: dict[str, Any] = {"error": facts}
+    if status == 422:
+        general = {"type": "value_error", "loc": ["body"], "msg": error.message}
+        content["detail"] = [_sayable(complaint) for complaint in complaints or [general]]
+    return _json(content, status)
+
+
+def _sayable(complaint: dict[str, Any]) -> Any:
+    """A complaint that JSON can hold, without the input where that is nested too deep to be repeated."""
+    try:
+        return json.loads(json.dumps(plain.describe(complaint)[0]))
+    except RecursionError:
+        return {name: complaint[name] for name in ("type", "loc", "msg")}
