@@ -357,10 +357,21 @@ def test_a_request_that_is_cancelled_ends_the_session(sleeper: GymServer) -> Non
     assert eventually(lambda: health(sleeper.url)["active_lanes"] == 0)
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Python's own answer to SIGINT, also where the tests run in the background and it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_while_waiting_ends_the_session(sleeper: GymServer) -> None:
     env = OpenEnvGym(sleeper.url)
     env.reset(options={"seconds": 0.5})
-    timer = threading.Timer(0.1, signal.raise_signal, [signal.SIGINT])
+    # To the main thread, as a terminal's Ctrl-C: a signal raised in another may be noticed late.
+    main = threading.main_thread().ident or 0
+    timer = threading.Timer(0.1, signal.pthread_kill, [main, signal.SIGINT])
     timer.start()
     with pytest.raises(KeyboardInterrupt):
         env.step(1)
