@@ -35,9 +35,7 @@ def serve(
         kwargs=_arguments(kwargs),
         vectorization=vectorization,
         calls=(),
-        max_lanes=max_lanes,
-        max_message_bytes=16 * 2**20,
-        idle_timeout=idle_timeout,
+        limits={"max_lanes": max_lanes, "idle_timeout": idle_timeout},
         mode=mode,
     )
     threading.Thread(target=_announce, args=(server, env), daemon=True).start()

@@ -22,8 +22,18 @@ def serve_gym(
     vectorization: str = "lanes",
     calls: Sequence[str] = (),
     max_lanes: int = 1024,
+    max_sessions: int | None = None,
     max_message_bytes: int = 16 * 2**20,
+    max_json_depth: int = 64,
     idle_timeout: float = 900.0,
+    step_timeout: float | None = None,
+    isolation: str = "thread",
+    token: str | None = None,
+    allow_anonymous: bool = False,
+    allowed_hosts: Sequence[str] = (),
+    allowed_origins: Sequence[str] = (),
+    client_ids: Sequence[str] = (),
+    client_kwargs: Sequence[str] = (),
     mode: str | None = None,
 ) -> GymServer:
     """Serve a Gymnasium or PettingZoo environment as an OpenEnv server.
@@ -42,8 +52,19 @@ def serve_gym(
             environment.
         calls: names of methods and attributes that clients may ask for.
         max_lanes: of all sessions together.
-        max_message_bytes: the largest message that a client may send over a WebSocket.
+        max_sessions: at the same time; ``None``: as many as there are lanes.
+        max_message_bytes: the largest message, or HTTP body, that a client may send.
+        max_json_depth: how deep the lists and objects of a JSON message may be nested.
         idle_timeout: seconds after which a session that is played over HTTP, and that nobody uses, ends.
+        step_timeout: seconds that a reset or step may take; past it the session is over.
+        isolation: ``thread``, or ``process``: each session's environment lives in a child process,
+            which is killed when a step passes its deadline.
+        token: what a client must show; if not given, what ``OPENENV_TOKEN`` says.
+        allow_anonymous: serve an address that is not loopback without a token.
+        allowed_hosts: names that the ``Host`` header may carry, beside the server's own address.
+        allowed_origins: origins whose pages may open a connection, beside the server's own.
+        client_ids: further Gymnasium ids that a client may ask for.
+        client_kwargs: names of constructor arguments that a client may choose.
         mode: ``simulation``, or ``production``, which leaves out the routes that play an episode over
             HTTP; if not given, what ``OPENENV_MODE`` says, else ``simulation``.
 
@@ -66,9 +87,23 @@ def serve_gym(
         kwargs=kwargs,
         vectorization=vectorization,
         calls=calls,
-        max_lanes=max_lanes,
-        max_message_bytes=max_message_bytes,
-        idle_timeout=idle_timeout,
+        limits={
+            "max_lanes": max_lanes,
+            "max_sessions": max_sessions,
+            "max_message_bytes": max_message_bytes,
+            "max_json_depth": max_json_depth,
+            "idle_timeout": idle_timeout,
+            "step_timeout": step_timeout,
+            "isolation": isolation,
+        },
+        doors={
+            "token": token,
+            "allow_anonymous": allow_anonymous,
+            "allowed_hosts": tuple(allowed_hosts),
+            "allowed_origins": tuple(allowed_origins),
+        },
+        client_ids=client_ids,
+        client_kwargs=client_kwargs,
         mode=mode,
     )
     if block:

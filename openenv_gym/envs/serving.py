@@ -11,7 +11,7 @@ from typing import Any, Self
 from openenv_gym.errors import InvalidArgument
 from openenv_gym.hosting.source import open_source
 from openenv_gym.server.app import Application, Mode
-from openenv_gym.server.episodes import IDLE_TIMEOUT, Episodes
+from openenv_gym.server.episodes import Episodes
 from openenv_gym.server.listening import WebServer, listen, url_of
 from openenv_gym.server.sessions import House, Limits
 
@@ -66,19 +66,20 @@ def open_server(
     *,
     host: str,
     port: int,
-    kwargs: Mapping[str, Any] | None,
-    vectorization: str,
-    calls: Sequence[str],
-    max_lanes: int,
-    max_message_bytes: int,
-    idle_timeout: float = IDLE_TIMEOUT,
+    kwargs: Mapping[str, Any] | None = None,
+    vectorization: str = "lanes",
+    calls: Sequence[str] = (),
+    limits: Mapping[str, Any] | None = None,
+    doors: Mapping[str, Any] | None = None,
+    client_ids: Sequence[str] = (),
+    client_kwargs: Sequence[str] = (),
     mode: str | None = None,
 ) -> GymServer:
     """Probe the environment and take the port; the server does not run yet."""
     checked = _mode(mode)
     source = open_source(env, kwargs=kwargs, vectorization=vectorization, calls=calls)
-    house = House(source, Limits(max_lanes=max_lanes, max_message_bytes=max_message_bytes))
-    application = Application(house, Episodes(house, idle_timeout=idle_timeout), mode=checked)
+    house = House(source, Limits(**(limits or {})))
+    application = Application(house, Episodes(house, idle_timeout=house.limits.idle_timeout), mode=checked)
     listener = listen(host, port)
     return GymServer(WebServer(application, listener), url_of(listener), house)
 

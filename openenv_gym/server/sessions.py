@@ -65,8 +65,18 @@ class Limits:
 
     max_lanes: int = 1024
     """Lanes of all sessions together."""
+    max_sessions: int | None = None
+    """Sessions at the same time; ``None``: as many as there are lanes."""
     max_message_bytes: int = 16 * 2**20
-    """The largest message that a client may send."""
+    """The largest message, or HTTP body, that a client may send."""
+    max_json_depth: int = 64
+    """How deep the lists and objects of a JSON message may be nested."""
+    idle_timeout: float = 900.0
+    """Seconds after which a session that is played over HTTP, and that nobody uses, ends."""
+    step_timeout: float | None = None
+    """Seconds that a reset or step may take; past it the session is over."""
+    isolation: str = "thread"
+    """``process``: each session's environment lives in a child process, which can be killed."""
 
 
 @dataclass(eq=False, slots=True)
