@@ -6,7 +6,7 @@ wrap a server back into Gymnasium's interfaces.
 
 from openenv_gym.client.asynchronous import AsyncClient
 from openenv_gym.client.blocking import Client
-from openenv_gym.envs.serve import serve_gym
+from openenv_gym.envs.serve import create_app, serve_gym
 from openenv_gym.envs.single import OpenEnvGym
 from openenv_gym.envs.vector import OpenEnvVectorEnv
 from openenv_gym.errors import OpenEnvGymError
@@ -19,5 +19,6 @@ __all__ = [
     "OpenEnvGymError",
     "OpenEnvVectorEnv",
     "__version__",
+    "create_app",
     "serve_gym",
 ]

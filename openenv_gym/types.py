@@ -151,6 +151,7 @@ class Signature:
         constants: calls whose answer never changes, with that answer.
         kinds: for each leaf of the observation, how its values come (see ``spaces.Kind``).
         spec: Gymnasium's ``EnvSpec`` facts that a face shows (``max_episode_steps``, ...), plain.
+        views: how a session may see it: ``array``, ``typed``. Without ``array`` it has no spaces.
     """
 
     env_id: str
@@ -167,3 +168,4 @@ class Signature:
     constants: Mapping[str, Any] = field(default_factory=dict)
     kinds: tuple[str, ...] = ()
     spec: Mapping[str, Plain] = field(default_factory=dict)
+    views: tuple[str, ...] = ("array", "typed")

@@ -21,7 +21,8 @@ __all__ = ["STOCK_VERSION", "StockUnavailable", "stock_python"]
 
 STOCK_VERSION = "0.10.0"
 INTERPRETER_VARIABLE = "OPENENV_STOCK_PYTHON"
-REQUIREMENTS = (f"openenv=={STOCK_VERSION}", "gymnasium>=1.2", "ale-py>=0.11")
+# msgspec is ours: there our own package is imported beside the peer's, to host its classes.
+REQUIREMENTS = (f"openenv=={STOCK_VERSION}", "gymnasium>=1.2", "ale-py>=0.11", "msgspec>=0.19")
 INSTALL_TIMEOUT = 900.0
 
 

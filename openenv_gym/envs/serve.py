@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from openenv_gym.envs.serving import GymServer
+    from openenv_gym.server.app import Application
 
-__all__ = ["serve_gym"]
+__all__ = ["create_app", "serve_gym"]
 
 
 def serve_gym(
@@ -110,3 +111,51 @@ def serve_gym(
         server.run()
         return server
     return server.start()
+
+
+def create_app(
+    env: Callable[[], Any],
+    action_cls: type[Any],
+    observation_cls: type[Any],
+    env_name: str | None = None,
+    max_concurrent_envs: int | None = None,
+    state_cls: type[Any] | None = None,
+    *,
+    mode: str | None = None,
+    reset_observation_cls: type[Any] | None = None,
+    **limits: Any,
+) -> Application:
+    """An ASGI application that serves a typed environment, in the shape of OpenEnv's own function.
+
+    Run it by any ASGI server, or by ``openenv-gym serve package.module:app``.
+
+    Args:
+        env: the environment's class, or a function that builds one: a subclass of
+            :class:`openenv_gym.models.Environment` or of upstream's.
+        action_cls: the model of its actions.
+        observation_cls: the model of its observations.
+        env_name: what it is called; by default the name of ``env``.
+        max_concurrent_envs: sessions at the same time; 1 unless the environment says
+            ``SUPPORTS_CONCURRENT_SESSIONS``.
+        state_cls: the model of its state, for ``/schema``.
+        mode: ``simulation``, or ``production``, which leaves out the routes that play an episode over
+            HTTP; if not given, what ``OPENENV_MODE`` says, else ``simulation``.
+        reset_observation_cls: the model of a reset's observation, if that is another.
+        **limits: any of :class:`openenv_gym.server.sessions.Limits`.
+
+    Returns:
+        A ``FastAPI`` application, to which further routes may be added.
+
+    Raises:
+        InvalidArgument: if ``env`` is no class or function, or does not support so many sessions.
+    """
+    serving = import_module("openenv_gym.envs.serving")
+    application: Application = serving.typed_application(
+        env,
+        (action_cls, observation_cls, state_cls, reset_observation_cls),
+        name=env_name,
+        max_sessions=max_concurrent_envs,
+        mode=mode,
+        limits=limits,
+    )
+    return application

@@ -9,13 +9,15 @@ from types import TracebackType
 from typing import Any, Self
 
 from openenv_gym.errors import InvalidArgument
-from openenv_gym.hosting.source import open_source
+from openenv_gym.hosting.source import Source, open_source
+from openenv_gym.hosting.typed import Models, supports_concurrent_sessions, typed_source
+from openenv_gym.models import State
 from openenv_gym.server.app import Application, Mode
 from openenv_gym.server.episodes import Episodes
 from openenv_gym.server.listening import WebServer, listen, url_of
 from openenv_gym.server.sessions import House, Limits
 
-__all__ = ["GymServer", "open_server"]
+__all__ = ["GymServer", "open_server", "typed_application"]
 
 
 class GymServer:
@@ -77,11 +79,47 @@ def open_server(
 ) -> GymServer:
     """Probe the environment and take the port; the server does not run yet."""
     checked = _mode(mode)
-    source = open_source(env, kwargs=kwargs, vectorization=vectorization, calls=calls)
-    house = House(source, Limits(**(limits or {})))
-    application = Application(house, Episodes(house, idle_timeout=house.limits.idle_timeout), mode=checked)
+    if isinstance(env, Application):
+        application = env
+    else:
+        source = open_source(env, kwargs=kwargs, vectorization=vectorization, calls=calls)
+        application = _application(source, dict(limits or {}), checked)
     listener = listen(host, port)
-    return GymServer(WebServer(application, listener), url_of(listener), house)
+    return GymServer(WebServer(application, listener), url_of(listener), application.house)
+
+
+def _application(source: Source, limits: dict[str, Any], mode: Mode) -> Application:
+    if source.signature.views == ("typed",) and limits.get("max_sessions") is None:
+        limits["max_sessions"] = 1
+    house = House(source, Limits(**limits))
+    return Application(house, Episodes(house, idle_timeout=house.limits.idle_timeout), mode=mode)
+
+
+def typed_application(
+    env: Any,
+    models: tuple[Any, Any, Any, Any],
+    *,
+    name: str | None,
+    max_sessions: int | None,
+    mode: str | None,
+    limits: dict[str, Any],
+) -> Application:
+    """What ``create_app`` gives."""
+    if not callable(env):
+        raise InvalidArgument(
+            f"create_app takes an environment's class or a function that builds one, not {env!r:.80}; "
+            "an instance cannot be shared by sessions"
+        )
+    action, observation, state, reset_observation = models
+    if (max_sessions or 1) > 1 and not supports_concurrent_sessions(env):
+        raise InvalidArgument(
+            f"{getattr(env, '__name__', env)} does not say SUPPORTS_CONCURRENT_SESSIONS = True, so "
+            f"max_concurrent_envs={max_sessions} cannot be; leave it out, or have its instances share "
+            "nothing and say so"
+        )
+    described = Models(action, observation, state or State, reset_observation)
+    source = typed_source(env, described, name)
+    return _application(source, {"max_sessions": max_sessions, **limits}, _mode(mode))
 
 
 def _mode(asked: str | None) -> Mode:

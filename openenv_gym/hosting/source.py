@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import gymnasium
 from gymnasium.envs.registration import EnvSpec
@@ -29,8 +29,9 @@ from openenv_gym.errors import (
 from openenv_gym.hosting.contract import HostedEnv
 from openenv_gym.hosting.gymnasium import GymnasiumLanes, spec_facts
 from openenv_gym.hosting.vector import NativeVector
+from openenv_gym.hosting.views import FieldsView
 from openenv_gym.spaces import kinds_of, layout_of
-from openenv_gym.types import AUTORESET_MODES, Autoreset, Signature
+from openenv_gym.types import AUTORESET_MODES, Autoreset, Plain, Signature
 
 __all__ = ["Builder", "Source", "open_source"]
 
@@ -63,6 +64,16 @@ class Builder:
         return self.make(num_envs=_PROBE_VECTOR_LANES) if self.takes("num_envs") else self.make()
 
 
+class TypedView(Protocol):
+    """Fields to actions, and what ``/schema`` says of both; pure functions."""
+
+    def action_in(self, fields: Any) -> Any:
+        """The action in the fields of a request. Raises ``InvalidAction``."""
+
+    def schemas(self) -> dict[str, Plain]:
+        """The JSON Schemas ``action``, ``observation``, ``reset_observation`` and ``state``."""
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """Something that can be hosted, once for each session.
@@ -73,6 +84,10 @@ class Source:
         step_seconds: what one step of one lane took in the probe, at the median.
         build_seconds: what construction of one lane took.
         render_modes: the modes that a session may ask for.
+        view: the typed view of a session's signature.
+        consult: asks a typed environment, newly built and closed again, about itself; ``None``: there
+            is nothing to ask but the signature.
+        one_thread: whether all sessions must live on one and the same thread.
     """
 
     signature: Signature
@@ -80,6 +95,9 @@ class Source:
     step_seconds: float
     build_seconds: float
     render_modes: tuple[str, ...] = ()
+    view: Callable[[Signature], TypedView] = FieldsView
+    consult: Callable[[Callable[[Any], Any]], Any] | None = None
+    one_thread: bool = False
 
     def session_signature(self, lanes: int, autoreset: str, render_mode: str | None) -> Signature:
         """The signature of a session that asks for this.
@@ -136,7 +154,8 @@ def open_source(
 
     Args:
         env: a Gymnasium id, an ``EnvSpec``, an environment class, or a function that builds one:
-            a ``gym.Env``, a ``VectorEnv`` (given ``num_envs``) or a PettingZoo ``AECEnv``.
+            a ``gym.Env``, a ``VectorEnv`` (given ``num_envs``) or a PettingZoo ``AECEnv``; or the
+            class of a typed environment, OpenEnv's or of :mod:`openenv_gym.models`.
         kwargs: constructor arguments.
         vectorization: ``lanes``, one environment a lane, or ``native``, the id's own vector
             environment.
@@ -148,6 +167,8 @@ def open_source(
     """
     if vectorization not in ("lanes", "native"):
         raise InvalidArgument(f"vectorization is 'lanes' or 'native', not {vectorization!r:.40}")
+    if hasattr(env, "SUPPORTS_CONCURRENT_SESSIONS"):
+        return _typed_source(env, dict(kwargs or {}))
     builder = _builder(env, dict(kwargs or {}), native=vectorization == "native")
     try:
         instance, build_seconds = _build_probe(builder)
@@ -170,6 +191,13 @@ def open_source(
         f"{builder.name} builds a {type(instance).__name__}; a gymnasium.Env, a gymnasium.vector.VectorEnv "
         "or a pettingzoo.AECEnv was expected"
     )
+
+
+def _typed_source(env: Any, kwargs: dict[str, Any]) -> Source:
+    # pydantic takes long to import, and only typed environments need it.
+    typed = importlib.import_module("openenv_gym.hosting.typed")
+    source: Source = typed.typed_source(partial(env, **kwargs), typed.models_of(env), env.__name__)
+    return source
 
 
 def _build_probe(builder: Builder) -> tuple[Any, float]:

@@ -77,9 +77,11 @@ class FieldsView:
     def schemas(self) -> dict[str, Plain]:
         """The JSON Schemas that ``/schema`` publishes."""
         observation = {"observation": to_schema(self._observation_space), **_OBSERVATION_FIELDS}
+        shown = _object("Observation", observation, ["observation"])
         return {
             "action": _object("Action", {"action": to_schema(self._action_space), **_METADATA}, ["action"]),
-            "observation": _object("Observation", observation, ["observation"]),
+            "observation": shown,
+            "reset_observation": shown,
             "state": {**_object("State", _STATE_FIELDS, []), "additionalProperties": True},
         }
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Literal
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
-from openenv_gym.hosting.views import FieldsView
 from openenv_gym.server.episodes import Episodes
-from openenv_gym.server.http import answer_errors, episode_routes, task_routes
+from openenv_gym.server.http import answer_errors, describe, episode_routes, task_routes
 from openenv_gym.server.mcp import mcp_routes
 from openenv_gym.server.sessions import House
 from openenv_gym.server.websocket import Receive, Send, serve_websocket
@@ -20,7 +21,16 @@ __all__ = ["Application", "Mode"]
 Mode = Literal["simulation", "production"]
 
 
-class Application:
+_DESCRIPTION = """An environment as an OpenEnv server.
+
+An episode over HTTP: `POST /reset` begins a session and says its `session_id`; `POST /step` takes an
+action, until `done`. Send the id with each request, or leave it out and play the session of the last
+reset. `POST /close` ends it; an idle session ends by itself. Over a WebSocket, on `/ws`, each
+connection is a session of its own.
+"""
+
+
+class Application(FastAPI):
     """What a web server runs.
 
     Args:
@@ -32,43 +42,45 @@ class Application:
     def __init__(self, house: House, episodes: Episodes | None = None, *, mode: Mode = "simulation") -> None:
         self.house = house
         self._episodes = Episodes(house) if episodes is None else episodes
-        self._pages = _pages(house, self._episodes, mode)
+        super().__init__(
+            title=f"{house.source.signature.env_id} (openenv-gym)",
+            version=__version__,
+            description=_DESCRIPTION,
+            lifespan=_lifespan,
+        )
+        answer_errors(self)
+        if mode == "simulation":
+            self.include_router(episode_routes(self._episodes))
+        self.include_router(mcp_routes(self._episodes))
+        self.include_router(task_routes(house.source))
+        self.include_router(_facts(house))
 
     async def close(self) -> None:
         """End the HTTP sessions; the others end with their connections."""
         await self._episodes.close()
+        self.house.close()
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Serve one connection, by ASGI's rules."""
         if scope["type"] == "websocket" and scope["path"] == "/ws":
             await serve_websocket(self.house, scope, receive, send)
         else:
-            await self._pages(scope, receive, send)
+            await super().__call__(scope, receive, send)
 
 
-_DESCRIPTION = """A Gymnasium environment as an OpenEnv server.
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Under a web server that is not ours, the sessions end with it."""
+    yield
+    assert isinstance(app, Application)
+    await app.close()
 
-An episode over HTTP: `POST /reset` begins a session and says its `session_id`; `POST /step` takes an
-action, until `done`. Send the id with each request, or leave it out and play the session of the last
-reset. `POST /close` ends it; an idle session ends by itself. Over a WebSocket, on `/ws`, each
-connection is a session of its own.
-"""
 
+def _facts(house: House) -> APIRouter:
+    """What a server says of itself and of what it serves."""
+    router = APIRouter(tags=["Facts"])
 
-def _pages(house: House, episodes: Episodes, mode: Mode) -> FastAPI:
-    signature = house.source.signature
-    app = FastAPI(
-        title=f"{signature.env_id} (openenv-gym)",
-        version=__version__,
-        description=_DESCRIPTION,
-    )
-    answer_errors(app)
-    if mode == "simulation":
-        app.include_router(episode_routes(episodes))
-    app.include_router(mcp_routes(episodes))
-    app.include_router(task_routes(signature.env_id))
-
-    @app.get("/health", summary="Whether the server is up, and how full it is")
+    @router.get("/health", summary="Whether the server is up, and how full it is")
     async def health() -> dict[str, Any]:
         return {
             "status": "healthy",
@@ -77,27 +89,22 @@ def _pages(house: House, episodes: Episodes, mode: Mode) -> FastAPI:
             "sessions": len(house.sessions),
         }
 
-    @app.get("/metadata", summary="What is served here")
+    @router.get("/metadata", summary="What is served here")
     async def metadata() -> dict[str, Any]:
-        return {
-            "name": signature.env_id,
-            "description": f"{signature.env_id}, served by openenv-gym",
-            "readme_content": None,
-            "version": __version__,
-            "author": None,
-            "documentation_url": None,
-        }
+        return await describe(house.source)
 
-    @app.get("/schema", summary="What actions and observations look like")
+    @router.get("/schema", summary="What actions and observations look like")
     async def schema() -> dict[str, Any]:
         return schemas_of(house)
 
-    return app
+    return router
 
 
 def schemas_of(house: House) -> dict[str, Any]:
     """The typed view's JSON Schemas, and under ``gymnasium`` the exact spaces."""
     signature = house.source.signature
+    if "array" not in signature.views:
+        return house.source.view(signature).schemas()
     alone = len(signature.agents) == 1
     exact = {
         "version": 1,
@@ -112,5 +119,6 @@ def schemas_of(house: House) -> dict[str, Any]:
         "vector": signature.vector,
         "spec": dict(signature.spec),
     }
-    typed = FieldsView(signature).schemas() if alone else {"action": {}, "observation": {}, "state": {}}
+    nothing: dict[str, Any] = {"action": {}, "observation": {}, "reset_observation": {}, "state": {}}
+    typed = house.source.view(signature).schemas() if alone else nothing
     return {**typed, "gymnasium": exact}

@@ -37,10 +37,14 @@ class SessionBody(BaseModel):
 
 
 class ResetBody(SessionBody):
-    """Begin an episode, in a new session or in the one that is named."""
+    """Begin an episode, in a new session or in the one that is named.
+
+    Further names are arguments of a typed environment's reset; others drop them.
+    """
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{}, {"seed": 42}, {"seed": 42, "episode_id": "evaluation-1"}]}
+        extra="allow",
+        json_schema_extra={"examples": [{}, {"seed": 42}, {"seed": 42, "episode_id": "evaluation-1"}]},
     )
 
     seed: int | None = Field(default=None, ge=0, description="For the environment's random state.")

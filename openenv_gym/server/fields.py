@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import pydantic_core
+
 from openenv_gym.errors import LayoutMismatch, OpenEnvGymError
 from openenv_gym.hosting.contract import ALONE
 from openenv_gym.hosting.views import FieldsView
@@ -87,3 +89,39 @@ class FieldsAnswer:
 
     def release(self, encoded: Encoded) -> None:
         """Texts are not kept."""
+
+
+class ModelAnswer(FieldsAnswer):
+    """The ``Out`` of a typed environment, whose observation is a pydantic model with reward and done.
+
+    The text is what OpenEnv's own server sends, to the key.
+    """
+
+    def __init__(self) -> None:
+        self._text: str | None = None
+        self._error: OpenEnvGymError | None = None
+
+    def put(
+        self,
+        lane: int,
+        phase: int,
+        observation: Any,
+        reward: Any = 0.0,
+        terminated: Any = False,
+        truncated: Any = False,
+        info: dict[str, Any] | None = None,
+        agent: int = 0,
+        flags: int = ALONE,
+    ) -> None:
+        """The row."""
+        try:
+            fields = observation.model_dump(exclude={"reward", "done"})
+            data = {"observation": fields, "reward": reward, "done": terminated}
+            if observation.metadata:
+                data["metadata"] = fields["metadata"]
+            answer = {"type": "observation", "data": data}
+            self._text = pydantic_core.to_json(answer, inf_nan_mode="null").decode()
+        except (AttributeError, TypeError, ValueError, RecursionError) as error:
+            raise LayoutMismatch(
+                f"the observation, a {type(observation).__name__}, cannot be written as JSON: {error}"
+            ) from error

@@ -7,13 +7,16 @@ pydantic's ``detail`` beside it, where upstream's clients look.
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Header, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
+from pydantic_core import to_jsonable_python
 
 from openenv_gym.errors import (
     CapacityReached,
@@ -25,6 +28,8 @@ from openenv_gym.errors import (
     ResetNeeded,
     UnknownSession,
 )
+from openenv_gym.hosting.contract import attributed, raised
+from openenv_gym.hosting.source import Source
 from openenv_gym.server.bodies import (
     ClosedSession,
     ErrorBody,
@@ -39,10 +44,11 @@ from openenv_gym.server.bodies import (
     TasksBody,
 )
 from openenv_gym.server.episodes import Episode, Episodes, check_same
+from openenv_gym.version import __version__
 from openenv_gym.wire import plain
 from openenv_gym.wire.messages import Render, Reset, State, Step
 
-__all__ = ["answer_errors", "episode_routes", "task_routes"]
+__all__ = ["answer_errors", "describe", "episode_routes", "task_routes"]
 
 HEADER = "X-Session-Id"
 SessionHeader = Annotated[
@@ -136,7 +142,8 @@ async def _reset(episodes: Episodes, body: ResetBody, header: str | None) -> Res
 
 def _message(body: ResetBody, seq: int) -> Reset:
     seeds: list[int | None] | None = None if body.seed is None else [body.seed]
-    return Reset(seq, None, seeds, body.options, None if body.episode_id is None else [body.episode_id])
+    names = None if body.episode_id is None else [body.episode_id]
+    return Reset(seq, None, seeds, body.options, names, body.model_extra)
 
 
 def _observed(episode: Episode, text: str) -> Response:
@@ -150,41 +157,102 @@ def _json(content: Any, status: int = 200, *, episode: Episode | None = None) ->
     return Response(json.dumps(content), status, headers, "application/json")
 
 
-def task_routes(env_id: str) -> APIRouter:
-    """``/list_environments``, and what upstream answers about tasks of an environment without any."""
-    router = APIRouter(tags=["Tasks"])
+async def describe(source: Source) -> dict[str, Any]:
+    """What ``/metadata`` answers.
 
-    def refuse(env_name: str, method: str) -> None:
+    Raises:
+        EnvironmentRaised: if the environment does not say it.
+    """
+    env_id = source.signature.env_id
+    facts = {
+        "name": env_id,
+        "description": f"{env_id}, served by openenv-gym",
+        "readme_content": None,
+        "version": __version__,
+        "author": None,
+        "documentation_url": None,
+    }
+    if source.consult is not None:
+        said = await _consult(source.consult, "get_metadata", lambda env: env.get_metadata())
+        facts |= said.model_dump() if hasattr(said, "model_dump") else dict(said)
+    return facts
+
+
+async def _consult(consult: Callable[..., Any], name: str, question: Callable[[Any], Any]) -> Any:
+    """What a new instance of the environment answers, asked on a thread."""
+
+    def ask() -> Any:
+        with attributed(name):
+            return consult(question)
+
+    return await asyncio.to_thread(ask)
+
+
+def task_routes(source: Source) -> APIRouter:
+    """``/list_environments``, and the tasks of an environment that has some."""
+    router = APIRouter(tags=["Tasks"])
+    env_id = source.signature.env_id
+
+    async def ask(env_name: str, method: str, *args: Any) -> Any:
         if env_name.lower() != env_id.lower():
             raise HTTPException(404, f"unknown environment {env_name!r}")
-        raise HTTPException(501, f"{method} is not supported for this environment")
+
+        def question(env: Any) -> Any:
+            if not callable(getattr(env, method, None)):
+                raise NotImplementedError
+            return getattr(env, method)(*args)
+
+        try:
+            if source.consult is None:
+                raise NotImplementedError
+            answer = await asyncio.to_thread(source.consult, question)
+        except NotImplementedError as error:
+            raise HTTPException(501, f"{method} is not supported for this environment") from error
+        except IndexError as error:
+            raise HTTPException(400, "Invalid task index") from error
+        except Exception as error:  # the boundary to foreign code
+            raise raised(error, method) from error
+        return to_jsonable_python(answer, fallback=_plain, inf_nan_mode="null")
 
     @router.get("/list_environments", summary="The one environment that is served here")
     async def list_environments() -> list[str]:
         return [env_id]
 
     # An id may hold a slash, as ALE/Pong-v5 does.
-    @router.get("/{env_name:path}/splits", summary="Not supported: 501")
-    async def splits(env_name: str) -> None:
-        refuse(env_name, "list_splits")
+    @router.get("/{env_name:path}/splits", summary="The splits of its tasks; 501 if it has none")
+    async def splits(env_name: str) -> list[dict[str, Any]]:
+        return [_split(split) for split in await ask(env_name, "list_splits")]
 
-    @router.post("/{env_name:path}/tasks", summary="Not supported: 501")
-    async def tasks(env_name: str, body: TasksBody) -> None:
-        refuse(env_name, "list_tasks")
+    @router.post("/{env_name:path}/tasks", summary="The tasks of a split")
+    async def tasks(env_name: str, body: TasksBody) -> dict[str, Any]:
+        return {"tasks": await ask(env_name, "list_tasks", body.split), "env_name": env_id}
 
-    @router.post("/{env_name:path}/num_tasks", summary="Not supported: 501")
-    async def num_tasks(env_name: str, body: TasksBody) -> None:
-        refuse(env_name, "num_tasks")
+    @router.post("/{env_name:path}/num_tasks", summary="How many tasks a split has")
+    async def num_tasks(env_name: str, body: TasksBody) -> dict[str, Any]:
+        return {"num_tasks": await ask(env_name, "num_tasks", body.split)}
 
-    @router.post("/{env_name:path}/task", summary="Not supported: 501")
-    async def task(env_name: str, body: TaskBody) -> None:
-        refuse(env_name, "get_task")
+    @router.post("/{env_name:path}/task", summary="One task of a split")
+    async def task(env_name: str, body: TaskBody) -> dict[str, Any]:
+        return {"task": await ask(env_name, "get_task", body.split, body.index)}
 
-    @router.post("/{env_name:path}/task_range", summary="Not supported: 501")
-    async def task_range(env_name: str, body: TaskRangeBody) -> None:
-        refuse(env_name, "get_task_range")
+    @router.post("/{env_name:path}/task_range", summary="Some tasks of a split")
+    async def task_range(env_name: str, body: TaskRangeBody) -> dict[str, Any]:
+        return {"tasks": await ask(env_name, "get_task_range", body.split, body.start, body.stop)}
 
     return router
+
+
+def _plain(value: Any) -> Any:
+    """What pydantic does not know: an object's attributes, else its text."""
+    return vars(value) if hasattr(value, "__dict__") else str(value)
+
+
+def _split(split: Any) -> dict[str, Any]:
+    """A split as OpenEnv describes it; a mere name says its type only if it is one of the usual."""
+    if isinstance(split, dict):
+        return split
+    usual = split in ("train", "validation", "test")
+    return {"name": str(split), "type": split if usual else "validation"}
 
 
 def answer_errors(app: FastAPI) -> None:

@@ -29,8 +29,8 @@ from openenv_gym.errors import (
 from openenv_gym.hosting.contract import HostedEnv, raised
 from openenv_gym.hosting.source import Source
 from openenv_gym.hosting.views import FieldsView
-from openenv_gym.server.fields import FieldsAnswer
-from openenv_gym.server.threads import Inline, OwnThread, Runner
+from openenv_gym.server.fields import FieldsAnswer, ModelAnswer
+from openenv_gym.server.threads import CommonThread, Inline, OwnThread, Runner
 from openenv_gym.spaces import Kind as LeafKind
 from openenv_gym.spaces import Layout, compile_iterator, compile_restorer, concatenated
 from openenv_gym.types import Signature, Slots
@@ -84,6 +84,7 @@ class Session:
     """One hosted environment."""
 
     id: str
+    source: Source
     signature: Signature
     hosted: HostedEnv
     runner: Runner
@@ -104,12 +105,13 @@ class Attachment:
         self._hosted = session.hosted
         self._lanes = session.signature.lanes
         signature = session.signature
-        self._observation, self._action = signatures.layouts_of(signature)
+        self._typed = signature.views == ("typed",)
+        self._observation, self._action = (None, None) if self._typed else signatures.layouts_of(signature)
         self.out: AnswerBuffer | FieldsAnswer
         self._actions: Callable[[Slots | None, Any], Any]
         if hello.view == "typed":
-            view = FieldsView(signature)
-            self.out = FieldsAnswer(view)
+            view = session.source.view(signature)
+            self.out = FieldsAnswer(view) if isinstance(view, FieldsView) else ModelAnswer()
             self._actions = lambda slots, requests: [view.action_in(fields) for fields in requests]
         else:
             kinds = tuple(map(LeafKind, signature.kinds))
@@ -188,7 +190,8 @@ class Attachment:
         self.out.begin(dense=lanes is None and len(self.session.signature.agents) == 1)
         self._name_episodes(lanes, message.episode_ids)
         started = time.perf_counter_ns()
-        self._hosted.reset(lanes, message.seeds, message.options, self.out)
+        options = _arguments(message) if self._typed else message.options
+        self._hosted.reset(lanes, message.seeds, options, self.out)
         return self.out.finish(message.seq, (time.perf_counter_ns() - started) // 1000)
 
     def _answer(self, message: Observe | State | Render | Call) -> Encoded:
@@ -269,6 +272,16 @@ class Attachment:
         return agent
 
 
+def _arguments(message: Reset) -> dict[str, Any]:
+    """What a typed environment's reset is given, beside the seed; its options are one of its arguments."""
+    arguments = dict(message.data or {})
+    if message.options is not None:
+        arguments["options"] = message.options
+    if message.episode_ids is not None:
+        arguments["episode_id"] = message.episode_ids[0]
+    return arguments
+
+
 def _action_reader(layout: Layout | None, signature: Signature) -> Callable[[Slots | None, Any], Any]:
     """How the actions of a step become those that the hosted environment takes."""
     if layout is None:
@@ -310,6 +323,7 @@ class House:
         self.closing = False
         self.make_room: Callable[[], Awaitable[bool]] | None = None
         """Ends a session that may be evicted, if there is one; asked when the lanes are taken."""
+        self._common: CommonThread | None = None
 
     async def attach(self, hello: Hello, protocol: ServerProtocol) -> Attachment:
         """Begin the session that a hello asks for.
@@ -332,17 +346,23 @@ class House:
             )
         self.active_lanes += hello.lanes
         identity = uuid.uuid4().hex
-        cheap = signature.render_mode is None and self.source.is_cheap(hello.lanes)
-        runner: Runner = Inline() if cheap else OwnThread(f"session-{identity[:8]}")
+        runner = self._runner(signature, f"session-{identity[:8]}")
         try:
             hosted = await runner.run(partial(self.source.hosted, signature, render_mode))
         except BaseException:
             self.active_lanes -= hello.lanes
             runner.stop()
             raise
-        session = Session(identity, signature, hosted, runner, [""] * hello.lanes)
+        session = Session(identity, self.source, signature, hosted, runner, [""] * hello.lanes)
         self.sessions[identity] = session
         return Attachment(session, hello, protocol)
+
+    def _runner(self, signature: Signature, name: str) -> Runner:
+        if self.source.one_thread:
+            self._common = self._common or CommonThread("sessions")
+            return self._common
+        cheap = signature.render_mode is None and self.source.is_cheap(signature.lanes)
+        return Inline() if cheap else OwnThread(name)
 
     def _check_hello(self, hello: Hello, *, native: bool) -> str | None:
         if hello.attach is not None:
@@ -351,9 +371,10 @@ class House:
             raise InvalidArgument(f"a session has at least one lane, not {hello.lanes!r:.40}")
         if native and hello.view == "typed":
             raise InvalidArgument("the typed view is spoken in JSON; leave out the subprotocol, or the view")
-        if hello.view not in ("array", "typed") or (hello.view == "typed" and hello.lanes != 1):
+        if hello.view not in self.source.signature.views or (hello.view == "typed" and hello.lanes != 1):
             raise InvalidArgument(
-                f"there is no view {hello.view!r:.40} of {hello.lanes} lanes; the typed view has one"
+                f"there is no view {hello.view!r:.40} of {hello.lanes} lanes; there is "
+                f"{', '.join(self.source.signature.views)}, and the typed view has one lane"
             )
         config = dict(hello.config)
         render_mode = config.pop("render_mode", None)
@@ -384,3 +405,8 @@ class House:
             return
         session.runner.stop(session.hosted.close)
         self.active_lanes -= session.signature.lanes
+
+    def close(self) -> None:
+        """Let the thread end that sessions share, if there is one."""
+        if self._common is not None:
+            self._common.end()

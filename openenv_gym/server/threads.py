@@ -1,4 +1,4 @@
-"""Where a session's environment runs: on the event loop, or on one thread of its own for life.
+"""Where a session's environment runs: on the event loop, or on one thread for life.
 
 An environment sees one and the same thread from construction to close: a GL context, sqlite and
 thread-locals are bound to it. So a session chooses once and never moves.
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
-__all__ = ["Inline", "OwnThread", "Runner"]
+__all__ = ["CommonThread", "Inline", "OwnThread", "Runner"]
 
 T = TypeVar("T")
 
@@ -86,6 +86,19 @@ class OwnThread:
             self._loop.call_soon_threadsafe(_set, future, result, error)
         except RuntimeError:
             return  # the loop is closed: the server is gone, and nobody waits
+
+
+class CommonThread(OwnThread):
+    """One thread for the sessions of an environment whose instances must all live on it."""
+
+    def stop(self, last: Callable[[], object] | None = None) -> None:
+        """Do the last work of one session; the thread goes on for the others."""
+        if last is not None:
+            self._work.put((last, self._loop.create_future()))
+
+    def end(self) -> None:
+        """Let the thread end once its work is done."""
+        super().stop()
 
 
 def _set(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:

@@ -59,7 +59,8 @@ class _Connection:
     def __init__(self, house: House, scope: Event, receive: Receive, send: Send) -> None:
         self._house, self._receive, self._send = house, receive, send
         self._offer_direct = scope.get("extensions", {}).get(EXTENSION)
-        self._native = SUBPROTOCOL in scope["subprotocols"]
+        offers_arrays = "array" in house.source.signature.views
+        self._native = offers_arrays and SUBPROTOCOL in scope["subprotocols"]
         self._protocol = ServerProtocol(native=self._native)
 
     async def serve(self) -> None:

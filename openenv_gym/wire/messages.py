@@ -84,6 +84,7 @@ class Reset(Struct, frozen=True):
             environment takes it as it is); or one seed or ``None`` for each named lane.
         options: for the environment.
         episode_ids: one for each named lane, or ``None``.
+        data: what else a typed environment's reset is given, by name; others drop it.
     """
 
     seq: int
@@ -91,6 +92,7 @@ class Reset(Struct, frozen=True):
     seeds: int | list[int | None] | None = None
     options: dict[str, Any] | None = None
     episode_ids: list[str] | None = None
+    data: dict[str, Any] | None = None
 
 
 class Step(Struct, frozen=True):

@@ -59,7 +59,7 @@ from tests.wire.strategies import mutated
         ('{"type":"reset","data":{"seed":null,"episode_id":"e1"}}', Reset(1, None, None, None, ["e1"])),
         (
             '{"type":"reset","data":{"options":{"a":[1]},"dataset_name":"x"}}',
-            Reset(1, None, None, {"a": [1]}),
+            Reset(1, None, None, {"a": [1]}, None, {"dataset_name": "x"}),
         ),
         ('{"type":"step","data":{"action_id":0}}', Step(1, None, [{"action_id": 0}])),
         ('{"type":"step","data":{}}', Step(1, None, [{}])),

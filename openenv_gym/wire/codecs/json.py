@@ -40,6 +40,7 @@ _FIELDS = {
     "state": frozenset({"type"}),
     "close": frozenset({"type"}),
 }
+_RESET_NAMES = frozenset({"seed", "episode_id", "options"})
 _ONE = Slots.dense(1)
 _FLAGS_ALONE = np.full(1, Flag.TO_MOVE | Flag.OBSERVED, np.uint8)
 
@@ -136,7 +137,8 @@ def _reset(seq: int, data: dict[str, Any]) -> Reset:
     if options is not None and type(options) is not dict:
         raise InvalidArgument(f"options is {options!r:.80}; an object, or null, was expected")
     episodes = None if episode_id is None else [episode_id]
-    return Reset(seq, None, None if seed is None else [seed], options, episodes)
+    rest = {name: value for name, value in data.items() if name not in _RESET_NAMES} or None
+    return Reset(seq, None, None if seed is None else [seed], options, episodes, rest)
 
 
 def metadata_of(

@@ -1,0 +1,317 @@
+"""Typed environments: those written against OpenEnv's ``Environment``, ours or upstream's, by duck typing.
+
+One instance is one lane. Its action is a pydantic model that :class:`ModelView` validates, its
+observation one that carries reward and done; nothing of Gymnasium is known of it, so it has the
+typed view only. What its methods take is read once, when the source is opened: names in a client's
+reset that they do not take are dropped, as OpenEnv does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import json
+import math
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeGuard
+
+import pydantic_core
+from pydantic import BaseModel, ValidationError
+
+from openenv_gym.errors import (
+    InvalidAction,
+    InvalidArgument,
+    LayoutMismatch,
+    OpenEnvGymError,
+    ResetNeeded,
+)
+from openenv_gym.hosting.contract import Out, attributed, raised
+from openenv_gym.hosting.source import Source
+from openenv_gym.models import State
+from openenv_gym.types import Phase, Plain, Signature, Slots
+
+__all__ = [
+    "ModelView",
+    "Models",
+    "TypedLane",
+    "is_typed",
+    "models_of",
+    "supports_concurrent_sessions",
+    "typed_source",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The pydantic models of a typed environment."""
+
+    action: type[BaseModel]
+    observation: type[BaseModel]
+    state: type[BaseModel] = State
+    reset_observation: type[BaseModel] | None = None
+
+
+def is_typed(env: Any) -> bool:
+    """Whether a class or an instance is a typed environment: it has what OpenEnv's base class has."""
+    names = ("reset", "step", "state", "SUPPORTS_CONCURRENT_SESSIONS")
+    return all(hasattr(env, name) for name in names)
+
+
+def models_of(cls: Any) -> Models:
+    """The models that a class names in the annotations of ``step`` and ``state``.
+
+    Raises:
+        InvalidArgument: if it names none.
+    """
+    step = _hints(cls.step)
+    observation = step.pop("return", None)
+    action = next(iter(step.values()), None)
+    if not (_is_model(action) and _is_model(observation)):
+        raise InvalidArgument(
+            f"{cls.__name__}.step does not name its models, as in "
+            "def step(self, action: MyAction) -> MyObservation; annotate it, or use "
+            "create_app(MyEnvironment, MyAction, MyObservation)"
+        )
+    state = _hints(cls.state.fget).get("return") if isinstance(cls.state, property) else None
+    return Models(action, observation, state if _is_model(state) else State)
+
+
+def _hints(function: Any) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(function)
+    except (NameError, TypeError, AttributeError):  # names that only a type checker knows
+        return {}
+
+
+def _is_model(hint: Any) -> TypeGuard[type[BaseModel]]:
+    return isinstance(hint, type) and issubclass(hint, BaseModel)
+
+
+class ModelView:
+    """Fields to actions, by their model; observations and states to fields. Pure functions."""
+
+    def __init__(self, models: Models) -> None:
+        self._models = models
+        self._validate = models.action.model_validate
+
+    def action_in(self, fields: Any) -> Any:
+        """The action in the fields of a request.
+
+        Raises:
+            InvalidAction: if its model refuses them; ``fields["errors"]`` are pydantic's complaints.
+        """
+        try:
+            return self._validate(fields)
+        except ValidationError as error:
+            raise InvalidAction("Invalid message: " + _summary(error), errors=_complaints(error)) from error
+
+    def schemas(self) -> dict[str, Plain]:
+        """The JSON Schemas that ``/schema`` publishes."""
+        models = self._models
+        return {
+            "action": models.action.model_json_schema(),
+            "observation": models.observation.model_json_schema(),
+            "reset_observation": (models.reset_observation or models.observation).model_json_schema(),
+            "state": models.state.model_json_schema(),
+        }
+
+
+def _summary(error: ValidationError) -> str:
+    complaints = error.errors(include_url=False, include_context=False, include_input=False)
+    said = [f"{'.'.join(map(str, each['loc'])) or 'action'}: {each['msg']}" for each in complaints[:3]]
+    return "; ".join(said) + ("; ..." if len(complaints) > 3 else "")
+
+
+def _complaints(error: ValidationError) -> list[Any]:
+    try:
+        complaints: list[Any] = json.loads(error.json())
+    except (ValueError, RecursionError):  # the input holds what JSON cannot say
+        complaints = json.loads(error.json(include_input=False, include_context=False))
+    return complaints
+
+
+class TypedLane:
+    """One typed environment as the one lane of a session.
+
+    Args:
+        factory: builds it; called once, on the calling thread.
+        signature: of the session.
+    """
+
+    def __init__(self, factory: Callable[[], Any], signature: Signature) -> None:
+        self.signature = signature
+        self._env = factory()
+        self._reset = _method(self._env, "reset")
+        self._step = _method(self._env, "step")
+        self._reset_takes = _accepted(self._reset)
+        self._strict = bool(getattr(self._env, "STEP_NEEDS_RESET", False))
+        self._running = False
+        self._runner: asyncio.Runner | None = None
+
+    def reset(
+        self,
+        lanes: Sequence[int] | None,
+        seeds: int | Sequence[int | None] | None,
+        options: dict[str, Any] | None,
+        out: Out,
+    ) -> None:
+        """Begin an episode; what the environment's ``reset`` takes of ``options`` are its arguments."""
+        seed = seeds if isinstance(seeds, int) or seeds is None else seeds[0]
+        given = dict(options or {})
+        if seed is not None:
+            given["seed"] = seed
+        self._running = False
+        self._put("reset", Phase.RESET, out, lambda: self._reset(**self._reset_takes(given)))
+
+    def step(self, slots: Slots | None, actions: Sequence[Any], out: Out) -> None:
+        """Take the action."""
+        if self._strict and not self._running:
+            out.fail(
+                0,
+                ResetNeeded(
+                    "the environment was not reset yet, or its episode has ended; call reset() first"
+                ),
+            )
+            return
+        self._put("step", Phase.STEP, out, lambda: self._step(actions[0]))
+
+    def _put(self, during: str, phase: Phase, out: Out, ask: Callable[[], Any]) -> None:
+        try:
+            observation = self._settled(ask())
+            reward, done = self._outcome(observation, during)
+            out.put(0, phase, observation, reward, done, False, None)
+        except OpenEnvGymError as error:
+            out.fail(0, error)
+        except Exception as error:  # the boundary to foreign code: it fails, the session goes on
+            out.fail(0, raised(error, during))
+        else:
+            self._running = not done
+
+    def _settled(self, answer: Any) -> Any:
+        """The answer, or what its coroutine comes to on the event loop of this thread."""
+        if not inspect.iscoroutine(answer):
+            return answer
+        if self._runner is None:
+            self._runner = asyncio.Runner()
+        return self._runner.run(answer)
+
+    def _outcome(self, observation: Any, during: str) -> tuple[Any, bool]:
+        try:
+            return observation.reward, bool(observation.done)
+        except AttributeError as error:
+            raise LayoutMismatch(
+                f"{during} returned a {type(observation).__name__}; an Observation, which has reward and "
+                "done, was expected"
+            ) from error
+
+    def observe(self, lane: int, agent: int) -> Any:
+        """OpenEnv has no question for the current observation."""
+        raise InvalidArgument("a typed environment shows its observation only in answers to reset and step")
+
+    def state(self, lane: int, agent: int) -> dict[str, Any]:
+        """The environment's own state."""
+        with attributed("state"):
+            state = self._env.state
+            if callable(state):  # some write a method where a property is meant
+                state = state()
+            fields = state.model_dump() if hasattr(state, "model_dump") else dict(state or {})
+            plain: dict[str, Any] = pydantic_core.to_jsonable_python(fields, inf_nan_mode="null")
+            return plain
+
+    def render(self, lane: int | None) -> Any:
+        """OpenEnv has no frames."""
+        raise InvalidArgument("a typed environment does not render")
+
+    def call(self, lane: int | None, name: str, args: Sequence[Any]) -> Any:
+        """No calls are offered."""
+        raise InvalidArgument("a typed environment offers no calls")
+
+    def close(self) -> None:
+        """Close the environment, and the event loop that its coroutines ran on."""
+        try:
+            with attributed("close"):
+                close = getattr(self._env, "close", None)
+                if close is not None:
+                    self._settled(close())
+        finally:
+            if self._runner is not None:
+                self._runner.close()
+
+
+def _method(env: Any, name: str) -> Callable[..., Any]:
+    """``reset`` or ``step``, or its coroutine where the environment overrides that one."""
+    written = f"{name}_async"
+    for cls in type(env).__mro__:
+        if written in vars(cls):
+            # The base class has a coroutine that calls the plain method, which is abstract there.
+            inherited = getattr(vars(cls).get(name), "__isabstractmethod__", False)
+            method: Callable[..., Any] = getattr(env, name if inherited else written)
+            return method
+    plain: Callable[..., Any] = getattr(env, name)
+    return plain
+
+
+def _accepted(method: Callable[..., Any]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """Which of some named arguments a method takes."""
+    parameters = inspect.signature(method).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return dict
+    by_name = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    names = frozenset(parameter.name for parameter in parameters if parameter.kind in by_name)
+    return lambda given: {name: value for name, value in given.items() if name in names}
+
+
+def typed_source(env: Callable[[], Any], models: Models, name: str | None = None) -> Source:
+    """What hosts a typed environment; nothing is built before the first session asks for it.
+
+    Args:
+        env: its class, or a function that builds one.
+        models: of its actions, observations and states.
+        name: under which it is served; by default that of ``env``.
+    """
+    signature = Signature(
+        env_id=name or str(getattr(env, "__name__", "environment")),
+        agents=("agent",),
+        observation_spaces=(),
+        action_spaces=(),
+        lanes=1,
+        autoreset="Disabled",
+        autoreset_modes=("Disabled",),
+        views=("typed",),
+    )
+
+    def consult(question: Callable[[Any], Any]) -> Any:
+        instance = env()
+        try:
+            answer = question(instance)
+            return asyncio.run(answer) if inspect.iscoroutine(answer) else answer
+        finally:
+            instance.close()
+
+    return Source(
+        signature,
+        host=lambda signature, extra: TypedLane(env, signature),
+        step_seconds=math.inf,
+        build_seconds=math.inf,
+        view=lambda signature: ModelView(models),
+        consult=consult,
+        one_thread=bool(getattr(_written(env), "REQUIRES_SINGLE_THREAD_EXECUTOR", False)),
+    )
+
+
+def supports_concurrent_sessions(env: Callable[[], Any]) -> bool:
+    """Whether several instances may live at once; of a function's, one is built to ask."""
+    cls = _written(env)
+    if not inspect.isclass(cls):
+        instance = env()
+        instance.close()
+        cls = type(instance)
+    return bool(getattr(cls, "SUPPORTS_CONCURRENT_SESSIONS", False))
+
+
+def _written(env: Any) -> Any:
+    """The class or function behind bound arguments."""
+    return env.func if isinstance(env, functools.partial) else env
