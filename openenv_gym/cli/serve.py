@@ -16,7 +16,9 @@ __all__ = ["serve"]
 
 
 def serve(
-    env: str = typer.Argument(help="A Gymnasium id (CartPole-v1, ALE/Pong-v5), or module:Class."),
+    env: str = typer.Argument(
+        help="A Gymnasium id (CartPole-v1, ALE/Pong-v5), or module:Class, or module:app."
+    ),
     port: int = typer.Option(8000, help="The port; 0 takes a free one."),
     host: str = typer.Option("127.0.0.1", help="The address to listen on."),
     kwargs: str = typer.Option("{}", help="Constructor arguments, a JSON object."),
@@ -61,7 +63,7 @@ def _arguments(text: str) -> dict[str, Any]:
 
 
 def _target(env: str) -> Any:
-    """An id as it is; ``module:Class`` as the class, which the operator names at start."""
+    """An id as it is; ``module:name`` as what is found there, which the operator names at start."""
     module, colon, name = env.partition(":")
     if not colon:
         return env

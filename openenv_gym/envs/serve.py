@@ -37,14 +37,16 @@ def serve_gym(
     client_kwargs: Sequence[str] = (),
     mode: str | None = None,
 ) -> GymServer:
-    """Serve a Gymnasium or PettingZoo environment as an OpenEnv server.
+    """Serve a Gymnasium, PettingZoo or typed environment as an OpenEnv server.
 
     One instance is built, reset and stepped some twenty times before the server opens, to read its
     spaces and to learn what a step costs.
 
     Args:
         env: a Gymnasium id, an ``EnvSpec``, an environment class, or a function that builds one: a
-            ``gym.Env``, a ``VectorEnv`` (given ``num_envs``) or a PettingZoo ``AECEnv``.
+            ``gym.Env``, a ``VectorEnv`` (given ``num_envs``) or a PettingZoo ``AECEnv``; the class of a
+            typed environment, whose ``step`` names its models; or what :func:`create_app` gave, which
+            has its limits and its mode already.
         host: the address to listen on; loopback unless you say otherwise.
         port: to listen on; 0 takes a free one.
         block: whether to serve until Ctrl-C, or on a thread of its own and return at once.

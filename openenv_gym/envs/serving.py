@@ -9,8 +9,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from openenv_gym.errors import InvalidArgument
+from openenv_gym.hosting.models import Models
 from openenv_gym.hosting.source import Source, open_source
-from openenv_gym.hosting.typed import Models, supports_concurrent_sessions, typed_source
+from openenv_gym.hosting.typed import supports_concurrent_sessions, typed_source
 from openenv_gym.models import State
 from openenv_gym.server.app import Application, Mode
 from openenv_gym.server.episodes import Episodes

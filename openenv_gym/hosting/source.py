@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import gymnasium
 from gymnasium.envs.registration import EnvSpec
@@ -31,7 +31,10 @@ from openenv_gym.hosting.gymnasium import GymnasiumLanes, spec_facts
 from openenv_gym.hosting.vector import NativeVector
 from openenv_gym.hosting.views import FieldsView
 from openenv_gym.spaces import kinds_of, layout_of
-from openenv_gym.types import AUTORESET_MODES, Autoreset, Plain, Signature
+from openenv_gym.types import AUTORESET_MODES, Autoreset, Signature
+
+if TYPE_CHECKING:
+    from openenv_gym.hosting.models import Models
 
 __all__ = ["Builder", "Source", "open_source"]
 
@@ -65,13 +68,10 @@ class Builder:
 
 
 class TypedView(Protocol):
-    """Fields to actions, and what ``/schema`` says of both; pure functions."""
+    """Fields to actions; a pure function."""
 
     def action_in(self, fields: Any) -> Any:
         """The action in the fields of a request. Raises ``InvalidAction``."""
-
-    def schemas(self) -> dict[str, Plain]:
-        """The JSON Schemas ``action``, ``observation``, ``reset_observation`` and ``state``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,7 @@ class Source:
         build_seconds: what construction of one lane took.
         render_modes: the modes that a session may ask for.
         view: the typed view of a session's signature.
+        own_models: a typed environment's; see :meth:`models`.
         consult: asks a typed environment, newly built and closed again, about itself; ``None``: there
             is nothing to ask but the signature.
         one_thread: whether all sessions must live on one and the same thread.
@@ -96,8 +97,20 @@ class Source:
     build_seconds: float
     render_modes: tuple[str, ...] = ()
     view: Callable[[Signature], TypedView] = FieldsView
+    own_models: Models | None = None
     consult: Callable[[Callable[[Any], Any]], Any] | None = None
     one_thread: bool = False
+
+    def models(self) -> Models:
+        """The pydantic models of the typed view."""
+        if self.own_models is not None:
+            return self.own_models
+        # pydantic takes long to import, and only a server needs it.
+        models = importlib.import_module("openenv_gym.hosting.models")
+        lifted: Models = models.lifted_models(
+            self.signature.action_spaces[0], self.signature.observation_spaces[0]
+        )
+        return lifted
 
     def session_signature(self, lanes: int, autoreset: str, render_mode: str | None) -> Signature:
         """The signature of a session that asks for this.

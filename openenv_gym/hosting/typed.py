@@ -15,7 +15,6 @@ import json
 import math
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 import pydantic_core
@@ -29,29 +28,19 @@ from openenv_gym.errors import (
     ResetNeeded,
 )
 from openenv_gym.hosting.contract import Out, attributed, raised
+from openenv_gym.hosting.models import Models
 from openenv_gym.hosting.source import Source
 from openenv_gym.models import State
-from openenv_gym.types import Phase, Plain, Signature, Slots
+from openenv_gym.types import Phase, Signature, Slots
 
 __all__ = [
     "ModelView",
-    "Models",
     "TypedLane",
     "is_typed",
     "models_of",
     "supports_concurrent_sessions",
     "typed_source",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Models:
-    """The pydantic models of a typed environment."""
-
-    action: type[BaseModel]
-    observation: type[BaseModel]
-    state: type[BaseModel] = State
-    reset_observation: type[BaseModel] | None = None
 
 
 def is_typed(env: Any) -> bool:
@@ -94,7 +83,6 @@ class ModelView:
     """Fields to actions, by their model; observations and states to fields. Pure functions."""
 
     def __init__(self, models: Models) -> None:
-        self._models = models
         self._validate = models.action.model_validate
 
     def action_in(self, fields: Any) -> Any:
@@ -107,16 +95,6 @@ class ModelView:
             return self._validate(fields)
         except ValidationError as error:
             raise InvalidAction("Invalid message: " + _summary(error), errors=_complaints(error)) from error
-
-    def schemas(self) -> dict[str, Plain]:
-        """The JSON Schemas that ``/schema`` publishes."""
-        models = self._models
-        return {
-            "action": models.action.model_json_schema(),
-            "observation": models.observation.model_json_schema(),
-            "reset_observation": (models.reset_observation or models.observation).model_json_schema(),
-            "state": models.state.model_json_schema(),
-        }
 
 
 def _summary(error: ValidationError) -> str:
@@ -297,6 +275,7 @@ def typed_source(env: Callable[[], Any], models: Models, name: str | None = None
         step_seconds=math.inf,
         build_seconds=math.inf,
         view=lambda signature: ModelView(models),
+        own_models=models,
         consult=consult,
         one_thread=bool(getattr(_written(env), "REQUIRES_SINGLE_THREAD_EXECUTOR", False)),
     )

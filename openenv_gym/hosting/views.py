@@ -22,7 +22,6 @@ from openenv_gym.spaces import (
     layout_of,
     same_value,
     to_plain,
-    to_schema,
 )
 from openenv_gym.types import Plain, Signature
 
@@ -73,41 +72,6 @@ class FieldsView:
         except OpenEnvGymError:  # it deviates from its space, and travels with its types beside it
             return {}, False
         return {"observation": plain}, same_value(restored, observation)
-
-    def schemas(self) -> dict[str, Plain]:
-        """The JSON Schemas that ``/schema`` publishes."""
-        observation = {"observation": to_schema(self._observation_space), **_OBSERVATION_FIELDS}
-        shown = _object("Observation", observation, ["observation"])
-        return {
-            "action": _object("Action", {"action": to_schema(self._action_space), **_METADATA}, ["action"]),
-            "observation": shown,
-            "reset_observation": shown,
-            "state": {**_object("State", _STATE_FIELDS, []), "additionalProperties": True},
-        }
-
-
-_METADATA: dict[str, Plain] = {
-    "metadata": {"type": "object", "additionalProperties": True, "title": "Metadata"}
-}
-_OBSERVATION_FIELDS: dict[str, Plain] = {
-    "done": {"type": "boolean", "default": False, "title": "Done"},
-    "reward": {"anyOf": [{"type": "number"}, {"type": "null"}], "default": None, "title": "Reward"},
-    **_METADATA,
-}
-_STATE_FIELDS: dict[str, Plain] = {
-    "episode_id": {"anyOf": [{"type": "string"}, {"type": "null"}], "default": None, "title": "Episode Id"},
-    "step_count": {"type": "integer", "minimum": 0, "default": 0, "title": "Step Count"},
-}
-
-
-def _object(title: str, properties: dict[str, Plain], required: list[str]) -> dict[str, Plain]:
-    return {
-        "type": "object",
-        "title": title,
-        "properties": properties,
-        "required": required,
-        "additionalProperties": False,
-    }
 
 
 def _complaint(name: str, value: Any) -> dict[str, Plain]:

@@ -11,6 +11,7 @@ from fastapi import APIRouter, FastAPI
 from openenv_gym.server.episodes import Episodes
 from openenv_gym.server.http import answer_errors, describe, episode_routes, task_routes
 from openenv_gym.server.mcp import mcp_routes
+from openenv_gym.server.openapi import describe_bodies
 from openenv_gym.server.sessions import House
 from openenv_gym.server.websocket import Receive, Send, serve_websocket
 from openenv_gym.spaces import to_schema
@@ -54,6 +55,13 @@ class Application(FastAPI):
         self.include_router(mcp_routes(self._episodes))
         self.include_router(task_routes(house.source))
         self.include_router(_facts(house))
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document, which knows the environment's own actions and observations."""
+        if self.openapi_schema is None:
+            describe_bodies(super().openapi(), self.house.source)
+        assert self.openapi_schema is not None
+        return self.openapi_schema
 
     async def close(self) -> None:
         """End the HTTP sessions; the others end with their connections."""
@@ -104,7 +112,7 @@ def schemas_of(house: House) -> dict[str, Any]:
     """The typed view's JSON Schemas, and under ``gymnasium`` the exact spaces."""
     signature = house.source.signature
     if "array" not in signature.views:
-        return house.source.view(signature).schemas()
+        return house.source.models().schemas()
     alone = len(signature.agents) == 1
     exact = {
         "version": 1,
@@ -120,5 +128,5 @@ def schemas_of(house: House) -> dict[str, Any]:
         "spec": dict(signature.spec),
     }
     nothing: dict[str, Any] = {"action": {}, "observation": {}, "reset_observation": {}, "state": {}}
-    typed = house.source.view(signature).schemas() if alone else nothing
+    typed = house.source.models().schemas() if alone else nothing
     return {**typed, "gymnasium": exact}

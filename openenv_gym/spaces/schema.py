@@ -14,15 +14,18 @@ from typing import Any
 from gymnasium import Space
 
 from openenv_gym.spaces.identity import identical
-from openenv_gym.spaces.schema_reader import DEPTH_LIMIT, ELEMENT_LIMIT, SchemaReader
+from openenv_gym.spaces.schema_reader import DEPTH_LIMIT, ELEMENT_LIMIT, KEY, SchemaReader
 from openenv_gym.spaces.schema_writer import write_schema
 from openenv_gym.types import Plain
 
 __all__ = ["DEPTH_LIMIT", "ELEMENT_LIMIT", "from_schema", "identical", "to_schema"]
 
 
-def to_schema(space: Space[Any]) -> dict[str, Plain]:
+def to_schema(space: Space[Any], *, exact: bool = True) -> dict[str, Plain]:
     """Write a space as a JSON Schema that :func:`from_schema` turns back into the same space.
+
+    Without ``exact`` it is standard JSON Schema alone, for readers who know nothing of spaces; a large
+    Box then has one bound for all its numbers.
 
     The result is strict JSON (``json.dumps(..., allow_nan=False)``).
 
@@ -34,7 +37,21 @@ def to_schema(space: Space[Any]) -> dict[str, Plain]:
     Raises:
         UnsupportedSpace: the space, or one within it, has no schema.
     """
-    return write_schema(space)
+    schema = write_schema(space)
+    return schema if exact else _standard(schema)
+
+
+def _standard(schema: dict[str, Plain]) -> dict[str, Plain]:
+    """The same without our extension."""
+    return {keyword: _nested(keyword, value) for keyword, value in schema.items() if keyword != KEY}
+
+
+def _nested(keyword: str, value: Plain) -> Plain:
+    if keyword == "properties":
+        return {name: _standard(child) for name, child in value.items()}
+    if keyword in ("prefixItems", "oneOf", "anyOf"):
+        return [_standard(child) for child in value]
+    return _standard(value) if keyword == "items" and isinstance(value, dict) else value
 
 
 def from_schema(schema: Plain, *, max_elements: int = ELEMENT_LIMIT) -> Space[Any]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import httpx
 import pytest
+
+from tests.served import ServerProcess, serve_command
 
 
 def serve(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -37,3 +40,9 @@ def test_a_command_that_cannot_work_says_why_in_one_line(arguments: list[str], s
     assert ended.returncode == 1
     assert said in ended.stderr and "Traceback" not in ended.stderr
     assert ended.stderr.startswith("openenv-gym: ") and ended.stdout == ""
+
+
+@pytest.mark.parametrize("target", ["tests.typed:Counting", "tests.typed_app:app"])
+def test_a_typed_environment_is_served_by_its_class_or_by_its_app(target: str) -> None:
+    with ServerProcess(serve_command(target)) as server:
+        assert httpx.post(f"{server.url}/reset", json={"seed": 4}).json()["observation"]["total"] == 4

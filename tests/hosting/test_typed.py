@@ -10,8 +10,9 @@ import pytest
 from pydantic import BaseModel
 
 from openenv_gym.errors import EnvironmentRaised, InvalidAction, InvalidArgument, LayoutMismatch, ResetNeeded
+from openenv_gym.hosting.models import Models
 from openenv_gym.hosting.source import open_source
-from openenv_gym.hosting.typed import Models, ModelView, TypedLane, models_of, typed_source
+from openenv_gym.hosting.typed import ModelView, TypedLane, models_of, typed_source
 from openenv_gym.models import State
 from tests.hosting.collecting import Collected
 from tests.typed import Count, Counted, Counting, CountingAsync, Foreign, ForeignAsync
@@ -116,7 +117,7 @@ def test_all_four_schemas_are_published() -> None:
     class First(BaseModel):
         board: str
 
-    schemas = ModelView(Models(Count, Counted, reset_observation=First)).schemas()
+    schemas = Models(Count, Counted, reset_observation=First).schemas()
     assert schemas["reset_observation"]["title"] == "First"
     assert {schemas[name]["title"] for name in ("action", "observation", "state")} == {
         "Count",

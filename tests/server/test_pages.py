@@ -66,3 +66,12 @@ def test_a_page_that_is_not_there(server: GymServer) -> None:
 
 def test_the_openapi_page_has_a_version(server: GymServer) -> None:
     assert isinstance(httpx.get(f"{server.url}/openapi.json").json()["info"]["version"], str)
+
+
+def test_the_openapi_page_knows_the_environments_actions(server: GymServer) -> None:
+    schemas = httpx.get(f"{server.url}/openapi.json").json()["components"]["schemas"]
+    assert schemas["StepBody"]["properties"]["action"] == {"$ref": "#/components/schemas/Action"}
+    assert schemas["StepBody"]["examples"] == [{"action": {"action": 1}}]
+    action = schemas["Action"]["properties"]["action"]
+    assert (action["type"], action["minimum"], action["maximum"]) == ("integer", 0, 1)
+    assert schemas["Observed"]["properties"]["observation"] == {"$ref": "#/components/schemas/Observation"}

@@ -319,3 +319,32 @@ def test_a_huge_shape_is_refused_before_it_is_allocated() -> None:
         assert tracemalloc.get_traced_memory()[1] < 1_000_000
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        Dict(
+            properties=Discrete(2), gymnasium=Box(0, 1, (2,)), items=Tuple([Text(3), Dict(oneOf=Discrete(3))])
+        ),
+        OneOf([Discrete(2), Sequence(Box(np.zeros(3), np.arange(3.0) + 1, dtype=np.float64))]),
+    ],
+    ids=str,
+)
+def test_without_the_extension_it_is_standard_json_schema(space: Space[Any]) -> None:
+    def keywords(schema: Any) -> set[str]:
+        """Of the schema and of those within it; names of properties are none."""
+        nested = [*schema.get("properties", {}).values(), *schema.get("prefixItems", ())]
+        nested += [*schema.get("oneOf", ()), *([schema["items"]] if schema.get("items") else ())]
+        return set(schema).union(*map(keywords, nested))
+
+    assert "gymnasium" in keywords(to_schema(space))
+    assert "gymnasium" not in keywords(to_schema(space, exact=False))
+    assert set(to_schema(space, exact=False).get("properties", {})) == set(
+        to_schema(space).get("properties", {})
+    )
+
+
+def test_a_large_box_with_bounds_of_its_own_for_each_number_stays_small() -> None:
+    low = np.random.default_rng(0).normal(size=(210, 160, 3)).astype(np.float32)
+    assert len(json.dumps(to_schema(Box(low, low + 1, dtype=np.float32), exact=False))) < 500
