@@ -16,9 +16,7 @@ __all__ = ["serve"]
 
 
 def serve(
-    env: str = typer.Argument(
-        help="A Gymnasium id (CartPole-v1, ALE/Pong-v5), or module:Class, or module:app."
-    ),
+    env: str = typer.Argument(help="A Gymnasium id (ALE/Pong-v5), module:Class, or module:app."),
     port: int = typer.Option(8000, help="The port; 0 takes a free one."),
     host: str = typer.Option("127.0.0.1", help="The address to listen on."),
     kwargs: str = typer.Option("{}", help="Constructor arguments, a JSON object."),
