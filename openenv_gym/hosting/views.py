@@ -16,6 +16,7 @@ from openenv_gym.errors import InvalidAction, OpenEnvGymError
 from openenv_gym.spaces import Kind as LeafKind
 from openenv_gym.spaces import (
     Layout,
+    compile_range_check,
     compile_reader,
     compile_writer,
     from_plain,
@@ -36,6 +37,7 @@ class FieldsView:
 
     def __init__(self, signature: Signature) -> None:
         self._action_space = signature.action_spaces[0]
+        self._check = compile_range_check(self._action_space)
         self._observation_space = signature.observation_spaces[0]
         layout = layout_of(self._observation_space)
         self._fits = None if layout is None else _fitter(layout, tuple(map(LeafKind, signature.kinds)))
@@ -56,7 +58,10 @@ class FieldsView:
                 errors=[_complaint(name, fields[name]) for name in sorted(unknown)]
                 or [{"type": "missing", "loc": ["action"], "msg": "Field required", "input": fields}],
             )
-        return from_plain(self._action_space, fields["action"], error=InvalidAction)
+        action = from_plain(self._action_space, fields["action"], error=InvalidAction)
+        if self._check is not None:
+            self._check(action)
+        return action
 
     def observation_out(self, observation: Any) -> tuple[Plain, bool]:
         """The fields of an observation, and whether space and kinds are enough to restore it exactly."""

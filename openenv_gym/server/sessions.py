@@ -32,7 +32,13 @@ from openenv_gym.hosting.views import FieldsView
 from openenv_gym.server.fields import FieldsAnswer, ModelAnswer
 from openenv_gym.server.threads import CommonThread, Inline, OwnThread, Runner
 from openenv_gym.spaces import Kind as LeafKind
-from openenv_gym.spaces import Layout, compile_iterator, compile_restorer, concatenated
+from openenv_gym.spaces import (
+    Layout,
+    compile_iterator,
+    compile_range_check,
+    compile_restorer,
+    concatenated,
+)
 from openenv_gym.types import Signature, Slots
 from openenv_gym.wire import signature as signatures
 from openenv_gym.wire.answers import AnswerBuffer, Encoded
@@ -286,20 +292,32 @@ def _action_reader(layout: Layout | None, signature: Signature) -> Callable[[Slo
     """How the actions of a step become those that the hosted environment takes."""
     if layout is None:
         return _whole_action_reader(signature)
-    if signature.vector:
-        return lambda slots, actions: actions
-    iterate = compile_iterator(layout)
-    return lambda slots, actions: actions if isinstance(actions, list) else iterate(actions)
+    check = compile_range_check(signature.action_spaces[0])
+    iterate = None if signature.vector else compile_iterator(layout)
+
+    def read(slots: Slots | None, actions: Any) -> Any:
+        if check is not None:
+            check(actions)
+        return actions if iterate is None else iterate(actions)
+
+    return read
 
 
 def _whole_action_reader(signature: Signature) -> Callable[[Slots | None, Any], Any]:
     """The same of actions that travel as values, one for each slot; each agent has its own space."""
     spaces = signature.action_spaces
     restorers = [compile_restorer(space) for space in spaces]
+    checks = [compile_range_check(space) for space in spaces]
+
+    def restored(agent: int, action: Any) -> Any:
+        restored, check = restorers[agent](action), checks[agent]
+        if check is not None and restored is not None:
+            check(restored)
+        return restored
 
     def read(slots: Slots | None, actions: list[Any]) -> list[Any]:
         agents = [0] * len(actions) if slots is None else slots.agent.tolist()
-        return [restorers[agent](action) for agent, action in zip(agents, actions, strict=True)]
+        return [restored(agent, action) for agent, action in zip(agents, actions, strict=True)]
 
     if not signature.vector:
         return read

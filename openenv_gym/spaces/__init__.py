@@ -10,6 +10,7 @@ from __future__ import annotations
 from openenv_gym.spaces.actions import coerce, coerce_one, compile_iterator
 from openenv_gym.spaces.layout import Layout, Leaf, layout_of
 from openenv_gym.spaces.plain import from_plain, to_plain
+from openenv_gym.spaces.ranges import compile_range_check
 from openenv_gym.spaces.rows import (
     Kind,
     assign_rows,
@@ -30,6 +31,7 @@ __all__ = [
     "coerce",
     "coerce_one",
     "compile_iterator",
+    "compile_range_check",
     "compile_reader",
     "compile_restorer",
     "compile_writer",
