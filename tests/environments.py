@@ -43,6 +43,17 @@ class Counter(gymnasium.Env[Observation, Any]):
         return np.array([self.steps], np.float32)
 
 
+class Painter(Counter):
+    """Shows its steps as an image, or as text."""
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array", "ansi"]}  # type: ignore[misc]
+
+    def render(self) -> Any:
+        if self.render_mode == "ansi":
+            return super().render()
+        return np.arange(18, dtype=np.uint8).reshape(2, 3, 3) + np.uint8(self.steps)
+
+
 class Sleeper(Counter):
     """Takes its time over each step: 5 ms, or what ``options["seconds"]`` says; lives on its own thread."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit, urlunsplit
+from typing import Any
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from openenv_gym.errors import InvalidArgument
 
@@ -11,16 +12,19 @@ __all__ = ["http_url", "websocket_url"]
 _SECURE = {"http": False, "ws": False, "https": True, "wss": True}
 
 
-def websocket_url(url: str) -> str:
-    """The address of the ``/ws`` endpoint.
+def websocket_url(url: str, **query: Any) -> str:
+    """The address of the ``/ws`` endpoint, with a query of the names that are not ``None``.
 
     Raises:
         InvalidArgument: if it is not an http, https, ws or wss URL.
 
     >>> websocket_url("https://host/prefix/")
     'wss://host/prefix/ws'
+    >>> websocket_url("http://host", render_mode="ansi", view=None)
+    'ws://host/ws?render_mode=ansi'
     """
-    return _address(url, ("ws", "wss"), "/ws")
+    said = {name: value for name, value in query.items() if value is not None}
+    return _address(url, ("ws", "wss"), "/ws", urlencode(said))
 
 
 def http_url(url: str, path: str) -> str:
@@ -35,10 +39,10 @@ def http_url(url: str, path: str) -> str:
     return _address(url, ("http", "https"), path)
 
 
-def _address(url: str, schemes: tuple[str, str], path: str) -> str:
+def _address(url: str, schemes: tuple[str, str], path: str, query: str = "") -> str:
     parts = urlsplit(url if "://" in url else f"http://{url}")
     secure = _SECURE.get(parts.scheme)
     if secure is None or not parts.hostname:
         raise InvalidArgument(f"{url!r:.200} is no server address; one looks like http://127.0.0.1:8000")
     base = parts.path.rstrip("/").removesuffix("/ws")
-    return urlunsplit((schemes[secure], parts.netloc, base + path, "", ""))
+    return urlunsplit((schemes[secure], parts.netloc, base + path, query, ""))

@@ -273,7 +273,9 @@ class AsyncClient:
             CapacityReached: if the server is full.
             ProtocolViolation: if the server does not speak the dialect.
         """
-        address = websocket_url(url)
+        hello = hello or default_hello()
+        # JSON has no hello; there the query says what can be said of it.
+        address = websocket_url(url, render_mode=hello.config.get("render_mode"))
 
         async def connect(subprotocols: tuple[str, ...]) -> AsyncTransport:
             return await AsyncSocketTransport.to(

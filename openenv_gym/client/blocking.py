@@ -78,14 +78,16 @@ class Client:
         timeout: float | None = None,
     ) -> Client:
         """A client of the server at a URL."""
-        address = websocket_url(url)
+        hello = hello or default_hello()
+        # JSON has no hello; there the query says what can be said of it.
+        address = websocket_url(url, render_mode=hello.config.get("render_mode"))
 
         def connect(subprotocols: tuple[str, ...]) -> Transport:
             return SocketTransport(
                 address, subprotocols=subprotocols, headers=headers, timeout=connect_timeout
             )
 
-        return cls(connect, hello or default_hello(), dialect=dialect, timeout=timeout)
+        return cls(connect, hello, dialect=dialect, timeout=timeout)
 
     def __enter__(self) -> Self:
         return self

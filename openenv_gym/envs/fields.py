@@ -14,7 +14,7 @@ from typing import Any
 import gymnasium
 
 from openenv_gym.client.blocking import Client
-from openenv_gym.errors import InvalidAction, OpenEnvGymError, ResetNeeded
+from openenv_gym.errors import InvalidAction, InvalidArgument, OpenEnvGymError, ResetNeeded
 from openenv_gym.hosting.views import reader_of
 from openenv_gym.spaces import Kind, coerce, compile_iterator, from_plain, layout_of, to_plain
 from openenv_gym.types import Phase, Rows, Signature, Slots
@@ -186,8 +186,19 @@ class FieldsLanes:
         return self._clients[lane].state()
 
     def render(self, lane: int | None = 0) -> Any:
-        """The JSON dialect has no frames; the client says so."""
-        return self._clients[lane or 0].render(lane)
+        """A frame of one lane, or of all.
+
+        Raises:
+            InvalidArgument: if the sessions do not render.
+        """
+        if self.signature.render_mode is None:
+            raise InvalidArgument(
+                "this session does not render; ask for it when it begins, as in "
+                "OpenEnvGym(url, render_mode='rgb_array')"
+            )
+        if lane is None:
+            return [client.render() for client in self._clients]
+        return self._clients[lane].render()
 
     def call(self, name: str, *args: Any, lane: int | None = 0) -> Any:
         """The JSON dialect has no calls; the client says so."""

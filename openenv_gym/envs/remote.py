@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Protocol
 
 import httpx
@@ -91,6 +92,11 @@ class Spaces:
         self.observation_space, self.action_space = observation_space, action_space
         self.encode_action, self.decode_observation = encode_action, decode_observation
 
+    @property
+    def complete(self) -> bool:
+        """Whether both spaces are known."""
+        return self.observation_space is not None and self.action_space is not None
+
 
 class Remote:
     """A session on a server, as a face holds it: connected, and of this process.
@@ -153,11 +159,13 @@ class Remote:
             self._lanes = first
             return
         try:
+            published: dict[str, Any] | None = None
+            if render_mode is not None or not spaces.complete:
+                published = _fetch_exact(url, headers, connect_timeout)
             if render_mode is not None:
-                raise InvalidArgument(
-                    "the JSON dialect cannot render; leave out render_mode, or dialect='json'"
-                )
-            signature, translation = _read_schema(url, spaces, lanes, mode, headers, connect_timeout)
+                _check_renders(url, published, render_mode)
+            signature, translation = _signature_of(url, published, spaces, lanes, mode)
+            signature = replace(signature, render_mode=render_mode)
         except BaseException:
             first.close()
             raise
@@ -195,15 +203,21 @@ class Remote:
             self._lanes.abandon()
 
 
-def _read_schema(
-    url: str,
-    spaces: Spaces,
-    lanes: int,
-    autoreset: Autoreset,
-    headers: dict[str, str] | None,
-    timeout: float | None,
+def _check_renders(url: str, exact: dict[str, Any] | None, render_mode: str) -> None:
+    """Refuse a render mode of which the server's exact block says nothing: its answer would be silence."""
+    modes = None if exact is None else exact.get("render_modes")
+    if type(modes) is not list or render_mode not in modes:
+        said = ", ".join(map(str, modes)) if type(modes) is list else ""
+        raise InvalidArgument(
+            f"the server at {url} renders as {said or 'nothing'} in the JSON dialect, not as "
+            f"{render_mode!r:.40}; leave out render_mode"
+        )
+
+
+def _signature_of(
+    url: str, exact: dict[str, Any] | None, spaces: Spaces, lanes: int, autoreset: Autoreset
 ) -> tuple[Signature, Translation]:
-    """The signature behind a JSON session: from the server's exact block, or from the caller."""
+    """The signature behind a JSON session: from the caller, or from the server's exact block."""
     if spaces.observation_space is not None and spaces.action_space is not None:
         layout = layout_of(spaces.observation_space)
         signature = Signature(
@@ -218,8 +232,7 @@ def _read_schema(
         return signature, Translation(
             signature, spaces.encode_action, spaces.decode_observation, lifted=False
         )
-    exact = _fetch_schema(url, headers, timeout).get("gymnasium")
-    if type(exact) is not dict:
+    if exact is None:
         raise UnsupportedSpace(
             f"the server at {url} does not say its spaces; pass action_space=..., observation_space=... "
             "and, where its fields are not named action and observation, encode_action and decode_observation"
@@ -243,7 +256,8 @@ def _read_schema(
     return signature, Translation(signature, spaces.encode_action, spaces.decode_observation, lifted=True)
 
 
-def _fetch_schema(url: str, headers: dict[str, str] | None, timeout: float | None) -> dict[str, Any]:
+def _fetch_exact(url: str, headers: dict[str, str] | None, timeout: float | None) -> dict[str, Any] | None:
+    """What the server's ``/schema`` says under ``gymnasium``, as only a server of ours does."""
     address = http_url(url, "/schema")
     try:
         answer = httpx.get(address, headers=headers, timeout=timeout)
@@ -253,4 +267,5 @@ def _fetch_schema(url: str, headers: dict[str, str] | None, timeout: float | Non
         raise ConnectFailed(f"{address} does not answer with a schema: {error}") from error
     if type(schema) is not dict:
         raise ProtocolViolation(f"{address} answers with {type(schema).__name__}; an object was expected")
-    return schema
+    exact = schema.get("gymnasium")
+    return exact if type(exact) is dict else None

@@ -138,6 +138,19 @@ class Source:
         shown = render_mode or self.signature.render_mode
         return replace(self.signature, lanes=lanes, autoreset=mode, render_mode=shown)
 
+    def check_view(self, view: str) -> None:
+        """Refuse a view that is not offered.
+
+        Raises:
+            InvalidArgument: if it is not.
+        """
+        views = self.signature.views
+        if view not in views:
+            raise InvalidArgument(
+                f"{self.signature.env_id} has the views {', '.join(views)}, not {view!r:.40}",
+                supported=list(views),
+            )
+
     def hosted(self, signature: Signature, render_mode: str | None) -> HostedEnv:
         """Build a session's environment, on the thread on which it shall live.
 

@@ -1,19 +1,23 @@
-"""The ASGI application: ``/ws`` raw, for it is hot, and FastAPI for everything over HTTP."""
+"""The ASGI application: WebSockets raw, for they are hot, and FastAPI for everything over HTTP."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Literal
 
 from fastapi import APIRouter, FastAPI
 
+from openenv_gym.server.attached import serve_attached
+from openenv_gym.server.connection import Connection, Receive, Send
 from openenv_gym.server.episodes import Episodes
 from openenv_gym.server.http import answer_errors, describe, episode_routes, task_routes
 from openenv_gym.server.mcp import mcp_routes
+from openenv_gym.server.mcp_websocket import serve_mcp
 from openenv_gym.server.openapi import describe_bodies
 from openenv_gym.server.sessions import House
-from openenv_gym.server.websocket import Receive, Send, serve_websocket
+from openenv_gym.server.websocket import serve_websocket
 from openenv_gym.spaces import to_schema
 from openenv_gym.version import __version__
 
@@ -27,7 +31,7 @@ _DESCRIPTION = """An environment as an OpenEnv server.
 An episode over HTTP: `POST /reset` begins a session and says its `session_id`; `POST /step` takes an
 action, until `done`. Send the id with each request, or leave it out and play the session of the last
 reset. `POST /close` ends it; an idle session ends by itself. Over a WebSocket, on `/ws`, each
-connection is a session of its own.
+connection is a session of its own; `/ws?session_id=...` joins one that is there.
 """
 
 
@@ -51,7 +55,7 @@ class Application(FastAPI):
         )
         answer_errors(self)
         if mode == "simulation":
-            self.include_router(episode_routes(self._episodes))
+            self.include_router(episode_routes(self._episodes, house.source))
         self.include_router(mcp_routes(self._episodes))
         self.include_router(task_routes(house.source))
         self.include_router(_facts(house))
@@ -64,16 +68,27 @@ class Application(FastAPI):
         return self.openapi_schema
 
     async def close(self) -> None:
-        """End the HTTP sessions; the others end with their connections."""
+        """End the sessions that outlive a connection; the others end with theirs."""
         await self._episodes.close()
         self.house.close()
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Serve one connection, by ASGI's rules."""
-        if scope["type"] == "websocket" and scope["path"] == "/ws":
-            await serve_websocket(self.house, scope, receive, send)
+        if scope["type"] == "websocket" and scope["path"] in ("/ws", "/mcp"):
+            # Nobody is left to tell: the client vanished while something was sent to it, or the
+            # server shuts down and would log this as a failure.
+            with suppress(OSError, asyncio.CancelledError):
+                await self._serve_websocket(scope["path"], Connection(scope, receive, send))
         else:
             await super().__call__(scope, receive, send)
+
+    async def _serve_websocket(self, path: str, connection: Connection) -> None:
+        if path == "/mcp":
+            await serve_mcp(self._episodes, connection)
+        elif connection.query.get("session_id"):
+            await serve_attached(self.house, self._episodes, connection)
+        else:
+            await serve_websocket(self.house, self._episodes, connection)
 
 
 @asynccontextmanager

@@ -96,6 +96,9 @@ class Frame(BaseModel):
 
     frame: Any = Field(description="Text, or nested lists of numbers.")
     render_mode: str
+    types: dict[str, Any] | None = Field(
+        default=None, description="dtype and shape, where frame is an array."
+    )
     session_id: str
 
 

@@ -23,6 +23,7 @@ from openenv_gym.errors import (
 )
 from openenv_gym.server.sessions import Attachment, House
 from openenv_gym.wire import plain
+from openenv_gym.wire.codecs.json import describe_frame
 from openenv_gym.wire.messages import Hello, Render, Reset, State, Step
 from openenv_gym.wire.server import ServerProtocol
 
@@ -45,6 +46,9 @@ class _HttpProtocol(ServerProtocol):
     def encode_value(self, seq: int, value: Any) -> Any:
         return plain.describe(value)[0]
 
+    def encode_frame(self, seq: int, frame: Any, render_mode: str) -> Any:
+        return describe_frame(frame, render_mode)
+
     def encode_error(self, seq: int, error: OpenEnvGymError) -> Any:
         return error
 
@@ -61,6 +65,8 @@ class Episode:
         named: whether a call has named it by its id; if so, it is somebody's and is not evicted.
         touched: when it was last used, by the clock of its :class:`Episodes`.
         over: whether it was closed; it answers nothing any more.
+        kept: whether the connection that it lasts as long as is open.
+        tell: how the WebSocket that is attached to it learns of its end.
         lock: held while a request is done.
     """
 
@@ -70,9 +76,16 @@ class Episode:
         self.named = False
         self.touched = touched
         self.over = False
+        self.kept = False
+        self.tell: Callable[[OpenEnvGymError], None] | None = None
         self.lock = asyncio.Lock()
         self._seq = 0
         self._answers: dict[tuple[str, str], Any] = {}
+
+    @property
+    def in_use(self) -> bool:
+        """Whether somebody has it; then it is neither idle nor evicted."""
+        return self.lock.locked() or self.kept or self.tell is not None
 
     async def ask(self, kind: str, build: Build, request_id: str | None) -> Any:
         """The answer to a request, done once for each ``request_id``; requires the lock.
@@ -212,6 +225,30 @@ class Episodes:
                 self._house.busy -= 1
                 self.touch(episode)
 
+    async def attach(self, session_id: str, tell: Callable[[OpenEnvGymError], None]) -> Episode:
+        """The session of that id, for the one WebSocket that it may have.
+
+        Args:
+            session_id: the session's.
+            tell: called with what to say when the session ends.
+
+        Raises:
+            UnknownSession: if there is none of that id, or none any more.
+            InvalidArgument: if it has a WebSocket.
+        """
+        episode = await self.find(session_id)
+        if episode.tell is not None:
+            raise InvalidArgument(
+                f"session {session_id!r:.80} already has an attached WebSocket; close that one first"
+            )
+        episode.tell = tell
+        return episode
+
+    def release(self, episode: Episode) -> None:
+        """End what :meth:`attach` began; the session stays."""
+        episode.tell = None
+        self.touch(episode)
+
     def touch(self, episode: Episode) -> None:
         """Note that a session is in use."""
         episode.touched = self._clock()
@@ -256,7 +293,7 @@ class Episodes:
                 continue  # its lanes are free; its thread ends when its environment does
 
     def _idle(self) -> list[Episode]:
-        return [episode for episode in self._open.values() if not (episode.over or episode.lock.locked())]
+        return [episode for episode in self._open.values() if not (episode.over or episode.in_use)]
 
     async def _discard(self, episode: Episode) -> None:
         if not episode.over:
@@ -268,6 +305,14 @@ class Episodes:
         self._open.pop(episode.id, None)
         if self._default is episode:
             self._default = None
+        if episode.tell is not None:
+            episode.tell(
+                UnknownSession(
+                    f"session {episode.id!r} has ended under this WebSocket: it was closed, or a request "
+                    "took longer than its timeout_s; begin a new one",
+                    session_id=episode.id,
+                )
+            )
 
     async def _reap(self) -> None:
         while self._open:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Header, HTTPException, Query, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic_core import to_jsonable_python
 
@@ -77,9 +77,16 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def episode_routes(episodes: Episodes) -> APIRouter:
+def episode_routes(episodes: Episodes, source: Source) -> APIRouter:
     """``/reset``, ``/step``, ``/state``, ``/render`` and ``/close``."""
-    router = APIRouter(tags=["Episodes"], responses=_ERRORS)
+
+    async def check_view(
+        view: Annotated[str | None, Query(description="array or typed; both look alike in JSON.")] = None,
+    ) -> None:
+        if view is not None:
+            source.check_view(view)
+
+    router = APIRouter(tags=["Episodes"], responses=_ERRORS, dependencies=[Depends(check_view)])
 
     @router.post("/reset", response_model=Observed, summary="Begin an episode")
     async def reset(body: ResetBody | None = None, header: SessionHeader = None) -> Response:
@@ -107,9 +114,8 @@ def episode_routes(episodes: Episodes) -> APIRouter:
     @router.post("/render", response_model=Frame, summary="Render a session that was made with a render_mode")
     async def render(body: SessionBody | None = None, header: SessionHeader = None) -> Response:
         episode = await episodes.find(check_same((body or SessionBody()).session_id, header))
-        frame = await episodes.ask(episode, "render", Render)
-        mode = episode.attachment.session.signature.render_mode
-        return _json({"frame": frame, "render_mode": mode, "session_id": episode.id}, episode=episode)
+        shown = await episodes.ask(episode, "render", Render)
+        return _json({**shown, "session_id": episode.id}, episode=episode)
 
     @router.post("/close", response_model=ClosedSession, summary="Close a session")
     async def close(body: SessionBody | None = None, header: SessionHeader = None) -> Response:

@@ -1,6 +1,7 @@
-"""``POST /mcp``: JSON-RPC 2.0 about tools, of which a lifted environment has none, and about sessions.
+"""JSON-RPC 2.0 about tools, of which a lifted environment has none, and about sessions.
 
-Every answer has HTTP's status 200; the codes, and what is said with them, are upstream's.
+It comes over ``POST /mcp``, the WebSocket ``/mcp`` and in ``mcp`` messages on ``/ws``. The codes, and
+what is said with them, are upstream's; over HTTP every answer has the status 200.
 """
 
 from __future__ import annotations
@@ -13,18 +14,24 @@ from pydantic import ValidationError
 
 from openenv_gym.errors import CapacityReached, OpenEnvGymError, UnknownSession
 from openenv_gym.server.bodies import JsonRpcRequest
-from openenv_gym.server.episodes import Episodes
+from openenv_gym.server.episodes import Episode, Episodes
 
-__all__ = ["mcp_routes"]
+__all__ = ["SERVER_ERROR", "Refusal", "answer_call", "begin_session", "mcp_routes", "parse"]
 
 _PARSE_ERROR, _INVALID_REQUEST, _METHOD_NOT_FOUND, _INVALID_PARAMS = -32700, -32600, -32601, -32602
-_SERVER_ERROR = -32000
+SERVER_ERROR = -32000
 
 
-class _Refusal(Exception):
+class Refusal(Exception):
+    """A JSON-RPC error."""
+
     def __init__(self, code: int, message: str, data: Any = None) -> None:
         super().__init__(message)
-        self.error = {"code": code, "message": message, "data": data}
+        self._error = {"code": code, "message": message, "data": data}
+
+    def answer(self, identity: str | int | None = None) -> dict[str, Any]:
+        """The answer that says so to the request of that id."""
+        return {"jsonrpc": "2.0", "id": identity, "error": self._error}
 
 
 def mcp_routes(episodes: Episodes) -> APIRouter:
@@ -34,14 +41,13 @@ def mcp_routes(episodes: Episodes) -> APIRouter:
 
     @router.post("/mcp", summary="JSON-RPC 2.0", openapi_extra={"requestBody": {"content": content}})
     async def mcp(request: Request) -> Response:
-        identity: str | int | None = None
         try:
-            call = _read(await request.body())
-            identity = call.id
-            result = await _perform(episodes, call)
-        except _Refusal as refusal:
-            return _json({"jsonrpc": "2.0", "id": identity, "error": refusal.error})
-        return _json({"jsonrpc": "2.0", "id": identity, "result": result})
+            message = parse(await request.body())
+            if type(message) is not dict:  # upstream's word for it, too
+                raise Refusal(_PARSE_ERROR, "Parse error")
+        except Refusal as refusal:
+            return _json(refusal.answer())
+        return _json(await answer_call(episodes, message))
 
     return router
 
@@ -51,58 +57,92 @@ def _json(answer: dict[str, Any]) -> Response:
     return Response(json.dumps(answer), media_type="application/json")
 
 
-def _read(body: bytes) -> JsonRpcRequest:
+def parse(data: str | bytes) -> Any:
+    """What a JSON text holds.
+
+    Raises:
+        Refusal: if it is none.
+    """
     try:
-        message = json.loads(body)
+        return json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise _Refusal(_PARSE_ERROR, "Parse error") from error
-    if type(message) is not dict:  # upstream's word for it, too
-        raise _Refusal(_PARSE_ERROR, "Parse error")
+        raise Refusal(_PARSE_ERROR, "Parse error") from error
+
+
+async def answer_call(episodes: Episodes, message: dict[str, Any], own: str | None = None) -> dict[str, Any]:
+    """The answer to a request.
+
+    Args:
+        episodes: the sessions that it may name.
+        message: the request.
+        own: the session of the WebSocket on which it came; it is the one that is meant.
+    """
+    identity: str | int | None = None
+    try:
+        call = _read(message)
+        identity = call.id
+        result = await _perform(episodes, call, own)
+    except Refusal as refusal:
+        return refusal.answer(identity)
+    return {"jsonrpc": "2.0", "id": identity, "result": result}
+
+
+def _read(message: dict[str, Any]) -> JsonRpcRequest:
     try:
         return JsonRpcRequest.model_validate(message)
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise _Refusal(_INVALID_REQUEST, f"Invalid request: {wrong}") from error
+        raise Refusal(_INVALID_REQUEST, f"Invalid request: {wrong}") from error
 
 
-async def _perform(episodes: Episodes, call: JsonRpcRequest) -> dict[str, Any]:
+async def _perform(episodes: Episodes, call: JsonRpcRequest, own: str | None) -> dict[str, Any]:
     if call.method == "openenv/session/create":
-        return await _create(episodes)
+        return {"session_id": (await begin_session(episodes)).id if own is None else own}
     session_id = call.params.get("session_id")
     if call.method == "openenv/session/close":
         if not session_id:
-            raise _Refusal(_INVALID_PARAMS, "Invalid params - 'session_id' is required")
+            raise Refusal(_INVALID_PARAMS, "Invalid params - 'session_id' is required")
+        if session_id == own:
+            raise Refusal(
+                _INVALID_REQUEST,
+                "Cannot close active WebSocket-managed session via MCP method; close the WebSocket",
+            )
         return await _close(episodes, str(session_id))
-    if session_id:
+    if session_id and own is None:
         await _find(episodes, str(session_id))
     if call.method == "tools/list":
         return {"tools": []}
     if call.method == "tools/call":
         name = call.params.get("name")
         if not name:
-            raise _Refusal(_INVALID_PARAMS, "Missing 'name' in params")
-        raise _Refusal(_INVALID_PARAMS, f"Tool not found: {name!s:.80}; this environment has none")
-    raise _Refusal(_METHOD_NOT_FOUND, f"Method not found: {call.method:.80}")
+            raise Refusal(_INVALID_PARAMS, "Missing 'name' in params")
+        raise Refusal(_INVALID_PARAMS, f"Tool not found: {name!s:.80}; this environment has none")
+    raise Refusal(_METHOD_NOT_FOUND, f"Method not found: {call.method:.80}")
 
 
-async def _create(episodes: Episodes) -> dict[str, Any]:
+async def begin_session(episodes: Episodes) -> Episode:
+    """A new session that only calls with its id will mean.
+
+    Raises:
+        Refusal: if there can be none.
+    """
     try:
         episode = await episodes.create()
     except CapacityReached as error:
         lanes = error.fields
         data = {"active_sessions": lanes["active_lanes"], "max_sessions": lanes["max_lanes"]}
-        raise _Refusal(_SERVER_ERROR, error.message, data) from error
+        raise Refusal(SERVER_ERROR, error.message, data) from error
     except OpenEnvGymError as error:
-        raise _Refusal(_SERVER_ERROR, error.message, error.fields) from error
+        raise Refusal(SERVER_ERROR, error.message, error.fields) from error
     episode.named = True  # it is its client's alone, and nobody's default
-    return {"session_id": episode.id}
+    return episode
 
 
-async def _find(episodes: Episodes, session_id: str) -> Any:
+async def _find(episodes: Episodes, session_id: str) -> Episode:
     try:
         episode = await episodes.find(session_id)
     except UnknownSession as error:
-        raise _Refusal(_INVALID_PARAMS, f"Unknown session_id: {session_id:.80}") from error
+        raise Refusal(_INVALID_PARAMS, f"Unknown session_id: {session_id:.80}") from error
     episodes.touch(episode)
     return episode
 
@@ -112,5 +152,5 @@ async def _close(episodes: Episodes, session_id: str) -> dict[str, Any]:
     try:
         await episodes.end(episode)
     except UnknownSession as error:
-        raise _Refusal(_INVALID_PARAMS, f"Unknown session_id: {session_id:.80}") from error
+        raise Refusal(_INVALID_PARAMS, f"Unknown session_id: {session_id:.80}") from error
     return {"session_id": session_id, "closed": True}

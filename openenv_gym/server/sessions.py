@@ -48,6 +48,7 @@ from openenv_gym.wire.messages import (
     Call,
     Close,
     Hello,
+    Mcp,
     Observe,
     Render,
     Request,
@@ -144,7 +145,7 @@ class Attachment:
         Raises:
             ProtocolViolation: if the message is out of order; the connection cannot go on.
         """
-        if isinstance(message, (Hello, Close, Ack)):
+        if isinstance(message, (Hello, Close, Ack, Mcp)):
             self._acknowledge(message)
             return None
         try:
@@ -164,7 +165,7 @@ class Attachment:
         self._window.keep(message.seq, answer)
         return answer
 
-    def _acknowledge(self, message: Hello | Close | Ack) -> None:
+    def _acknowledge(self, message: Hello | Close | Ack | Mcp) -> None:
         if not isinstance(message, Ack):
             raise ProtocolViolation(f"a {type(message).__name__} is not a request")
         try:
@@ -206,7 +207,8 @@ class Attachment:
             self._check_lane(lane)
         match message:
             case Render():
-                value = self._render(lane)
+                frame, mode = self._render(lane)
+                return Encoded(self._protocol.encode_frame(message.seq, frame, mode))
             case State(agent=agent):
                 assert lane is not None
                 value = self._state(lane, self._check_agent(agent))
@@ -224,13 +226,14 @@ class Attachment:
         named = self.session.episode_ids[lane]
         return {"episode_id": f"{named}.{autoresets}" if autoresets else named, **state}
 
-    def _render(self, lane: int | None) -> Any:
-        if self.session.signature.render_mode is None:
+    def _render(self, lane: int | None) -> tuple[Any, str]:
+        mode = self.session.signature.render_mode
+        if mode is None:
             raise InvalidArgument(
                 "this session does not render; ask for it when it begins, as in "
-                "OpenEnvGym(url, render_mode='rgb_array')"
+                "OpenEnvGym(url, render_mode='rgb_array'), or /ws?render_mode=rgb_array"
             )
-        return self._hosted.render(lane)
+        return self._hosted.render(lane), mode
 
     def _name_episodes(self, lanes: list[int] | None, named: list[str] | None) -> None:
         which = range(self._lanes) if lanes is None else lanes
@@ -389,11 +392,9 @@ class House:
             raise InvalidArgument(f"a session has at least one lane, not {hello.lanes!r:.40}")
         if native and hello.view == "typed":
             raise InvalidArgument("the typed view is spoken in JSON; leave out the subprotocol, or the view")
-        if hello.view not in self.source.signature.views or (hello.view == "typed" and hello.lanes != 1):
-            raise InvalidArgument(
-                f"there is no view {hello.view!r:.40} of {hello.lanes} lanes; there is "
-                f"{', '.join(self.source.signature.views)}, and the typed view has one lane"
-            )
+        self.source.check_view(hello.view)
+        if hello.view == "typed" and hello.lanes != 1:
+            raise InvalidArgument(f"the typed view is of one lane, not of {hello.lanes}")
         config = dict(hello.config)
         render_mode = config.pop("render_mode", None)
         if config or not (render_mode is None or type(render_mode) is str):

@@ -1,74 +1,51 @@
-"""The WebSocket door: a raw ASGI pump that carries an attachment's messages, in either dialect.
+"""A WebSocket on ``/ws`` with a session of its own: carries an attachment's messages, in either dialect.
 
 A session that steps on the event loop is pumped in one coroutine: receive, step, send. A session
-with a thread of its own needs a second one that goes on reading, for a WebSocket server stops
-answering pings and noticing goodbyes while a received message waits.
+with a thread of its own needs a second one that goes on reading.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 from openenv_gym.errors import OpenEnvGymError, ProtocolViolation
+from openenv_gym.server.connection import NORMAL, PROTOCOL_ERROR, RESTARTING, Connection, Gone, Inbox
 from openenv_gym.server.direct import EXTENSION
+from openenv_gym.server.episodes import Episodes
+from openenv_gym.server.mcp import answer_call
 from openenv_gym.server.sessions import Attachment, House
 from openenv_gym.version import __version__
 from openenv_gym.wire.blocks import Kind
 from openenv_gym.wire.codecs.native import SUBPROTOCOL
-from openenv_gym.wire.messages import Close, Hello
+from openenv_gym.wire.messages import Close, Hello, Mcp
 from openenv_gym.wire.server import ServerProtocol
 
 __all__ = ["serve_websocket"]
 
-Event: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Event]]
-Send: TypeAlias = Callable[[Event], Awaitable[None]]
-
 _REQUESTS = frozenset((Kind.STEP, Kind.RESET, Kind.STATE, Kind.OBSERVE, Kind.RENDER, Kind.CALL))
-_INBOX = 1024
-_NORMAL, _PROTOCOL_ERROR, _RESTARTING = 1000, 1002, 1012
 
 
-async def serve_websocket(house: House, scope: Event, receive: Receive, send: Send) -> None:
-    """Serve one connection on ``/ws`` until either side ends it."""
-    connection = _Connection(house, scope, receive, send)
-    try:
-        await connection.serve()
-    except OSError:
-        return  # the client vanished while something was sent to it
-    except asyncio.CancelledError:
-        return  # the server shuts down; it would log this as a failure
+async def serve_websocket(house: House, episodes: Episodes, connection: Connection) -> None:
+    """Serve one connection and its session until either side ends it."""
+    await _Pump(house, episodes, connection).serve()
 
 
-class _Gone(Exception):
-    """The client said goodbye, or vanished."""
-
-
-def _data(event: Event) -> Any:
-    """The text or the bytes of a message that was received."""
-    if event["type"] == "websocket.disconnect":
-        raise _Gone
-    data = event.get("bytes")
-    return event["text"] if data is None else data
-
-
-class _Connection:
-    def __init__(self, house: House, scope: Event, receive: Receive, send: Send) -> None:
-        self._house, self._receive, self._send = house, receive, send
-        self._offer_direct = scope.get("extensions", {}).get(EXTENSION)
+class _Pump:
+    def __init__(self, house: House, episodes: Episodes, connection: Connection) -> None:
+        self._house, self._episodes, self._connection = house, episodes, connection
+        self._offer_direct = connection.extensions.get(EXTENSION)
         offers_arrays = "array" in house.source.signature.views
-        self._native = offers_arrays and SUBPROTOCOL in scope["subprotocols"]
+        self._native = offers_arrays and SUBPROTOCOL in connection.subprotocols
         self._protocol = ServerProtocol(native=self._native)
 
     async def serve(self) -> None:
-        await self._receive()  # the request to connect
-        await self._send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if self._native else None})
+        await self._connection.accept(SUBPROTOCOL if self._native else None)
         try:
             attachment = await self._greet()
-        except _Gone:
+        except Gone:
             return
         except OpenEnvGymError as error:
             await self._refuse(error)
@@ -78,7 +55,7 @@ class _Connection:
                 await self._welcome(attachment)
             pump = self._pump_inline if attachment.session.runner.inline else self._pump_thread
             await pump(attachment)
-        except _Gone:
+        except Gone:
             pass
         except ProtocolViolation as error:
             await self._refuse(error)
@@ -90,30 +67,39 @@ class _Connection:
 
     async def _greet(self) -> Attachment:
         if not self._native:
-            return await self._house.attach(Hello(view="typed"), self._protocol)
-        hello, _ = self._protocol.receive(_data(await self._receive()))
+            return await self._house.attach(self._implied_hello(), self._protocol)
+        hello, _ = self._protocol.receive(await self._connection.receive())
         if not isinstance(hello, Hello):  # a goodbye: the only other message that may come first
-            await self._close(_NORMAL, "")
-            raise _Gone
+            await self._connection.close()
+            raise Gone
         return await self._house.attach(hello, self._protocol)
+
+    def _implied_hello(self) -> Hello:
+        """What the query says in the place of a hello; both views look alike in JSON."""
+        query = self._connection.query
+        if "view" in query:
+            self._house.source.check_view(query["view"])
+        config = {"render_mode": query["render_mode"]} if "render_mode" in query else {}
+        return Hello(view="typed", config=config)
 
     async def _welcome(self, attachment: Attachment) -> None:
         welcome = attachment.welcome(self._house.limits, f"openenv-gym {__version__}")
-        await self._send({"type": "websocket.send", "bytes": self._protocol.codec.encode(welcome)})
+        await self._connection.send(self._protocol.codec.encode(welcome))
 
     async def _pump_inline(self, attachment: Attachment) -> None:
-        receive, send, decode = self._receive, self._send, self._protocol.receive
-        answer, key = attachment.receive, "bytes" if self._native else "text"
+        receive, send, decode = self._connection.receive, self._connection.send, self._protocol.receive
+        answer = attachment.receive
         if self._native and self._offer_direct is not None:
             self._offer_direct(self._direct(attachment))
         while True:
-            message, ack = decode(_data(await receive()))
+            message, ack = decode(await receive())
             if type(message) is Close:
                 break
-            encoded = answer(message, ack)
-            if encoded is not None:
-                await send({"type": "websocket.send", key: encoded.payload})
-        await self._close(_NORMAL, "")
+            if type(message) is Mcp:
+                await self._answer_call(attachment, message)
+            elif (encoded := answer(message, ack)) is not None:
+                await send(encoded.payload)
+        await self._connection.close()
 
     def _direct(self, attachment: Attachment) -> Callable[[bytes], Any]:
         """Answer requests where they arrive; a goodbye, and what is wrong, takes the pump's way."""
@@ -131,43 +117,33 @@ class _Connection:
         return direct
 
     async def _pump_thread(self, attachment: Attachment) -> None:
-        inbox: asyncio.Queue[Any] = asyncio.Queue()
-        reader = asyncio.create_task(self._read(inbox))
-        key, run = "bytes" if self._native else "text", attachment.session.runner.run
+        inbox, run = Inbox(self._connection), attachment.session.runner.run
         try:
-            while (data := await inbox.get()) is not None:
-                message, ack = self._protocol.receive(data)
+            while True:
+                message, ack = self._protocol.receive(await inbox.take())
                 if type(message) is Close:
-                    await self._close(_NORMAL, "")
+                    await self._connection.close()
                     return
                 self._house.busy += 1
                 try:
-                    encoded = await run(partial(attachment.receive, message, ack))
-                    if encoded is not None:
-                        await self._send({"type": "websocket.send", key: encoded.payload})
+                    if type(message) is Mcp:
+                        await self._answer_call(attachment, message)
+                    elif (encoded := await run(partial(attachment.receive, message, ack))) is not None:
+                        await self._connection.send(encoded.payload)
                 finally:
                     self._house.busy -= 1
                 if self._house.closing:
-                    await self._close(_RESTARTING, "the server is shutting down")
+                    await self._connection.close(RESTARTING, "the server is shutting down")
                     return
         finally:
-            reader.cancel()
+            inbox.close()
 
-    async def _read(self, inbox: asyncio.Queue[Any]) -> None:
-        """Keep reading while a step runs; ``None`` ends the inbox."""
-        try:
-            while inbox.qsize() < _INBOX:
-                inbox.put_nowait(_data(await self._receive()))
-        except _Gone:
-            pass
-        inbox.put_nowait(None)
+    async def _answer_call(self, attachment: Attachment, message: Mcp) -> None:
+        answer = await answer_call(self._episodes, message.data, own=attachment.session.id)
+        await self._connection.send(self._protocol.codec.encode(Mcp(answer)))
 
     async def _refuse(self, error: OpenEnvGymError) -> None:
         """Say why the session ends, and end it."""
-        data = self._protocol.encode_error(0, error)
-        await self._send({"type": "websocket.send", "bytes" if self._native else "text": data})
+        await self._connection.send(self._protocol.encode_error(0, error))
         broken = self._native and isinstance(error, ProtocolViolation)
-        await self._close(_PROTOCOL_ERROR if broken else _NORMAL, "")
-
-    async def _close(self, code: int, reason: str) -> None:
-        await self._send({"type": "websocket.close", "code": code, "reason": reason})
+        await self._connection.close(PROTOCOL_ERROR if broken else NORMAL)

@@ -20,6 +20,7 @@ __all__ = [
     "Close",
     "Error",
     "Hello",
+    "Mcp",
     "Message",
     "Observe",
     "Render",
@@ -170,6 +171,15 @@ class Close(Struct, frozen=True):
     """The client is done; the session ends and nothing is answered."""
 
 
+class Mcp(Struct, frozen=True):
+    """A JSON-RPC request or its answer, in the JSON dialect alone; it is no request of the session.
+
+    So it has no number.
+    """
+
+    data: dict[str, Plain]
+
+
 class Error(Struct, frozen=True):
     """A request failed as a whole, or (``seq`` 0) the session did."""
 
@@ -182,4 +192,4 @@ class Error(Struct, frozen=True):
 
 
 Request: TypeAlias = Reset | Step | Observe | State | Render | Call
-Message: TypeAlias = Hello | Welcome | Request | Answer | Value | Ack | Close | Error
+Message: TypeAlias = Hello | Welcome | Request | Answer | Value | Ack | Close | Mcp | Error

@@ -14,9 +14,9 @@ from msgspec import Struct
 
 from openenv_gym.errors import OpenEnvGymError, ProtocolViolation
 from openenv_gym.wire.blocks import HEADER
-from openenv_gym.wire.codecs.json import JsonServerCodec, encode_error
+from openenv_gym.wire.codecs.json import JsonServerCodec, describe_frame, encode_error, encode_frame
 from openenv_gym.wire.codecs.native import NativeCodec
-from openenv_gym.wire.messages import Ack, Close, Error, Hello, Request, Step, Value
+from openenv_gym.wire.messages import Ack, Close, Error, Hello, Mcp, Request, Step, Value
 
 __all__ = ["Incoming", "Refused", "ServerProtocol", "error_message"]
 
@@ -28,9 +28,9 @@ class Refused(Struct, frozen=True):
     error: OpenEnvGymError
 
 
-Incoming: TypeAlias = Hello | Request | Refused | Ack | Close
+Incoming: TypeAlias = Hello | Request | Refused | Ack | Close | Mcp
 
-_INCOMING = (Hello, *Request.__args__, Ack, Close)
+_INCOMING = (Hello, *Request.__args__, Ack, Close, Mcp)
 
 
 class ServerProtocol:
@@ -85,10 +85,16 @@ class ServerProtocol:
         """The answer to a question."""
         return self.codec.encode(Value(seq, value))
 
+    def encode_frame(self, seq: int, frame: Any, render_mode: str) -> Any:
+        """The answer to a question for a frame."""
+        if isinstance(self.codec, JsonServerCodec):
+            return encode_frame(describe_frame(frame, render_mode))
+        return self.codec.encode(Value(seq, frame))
+
     def encode_error(self, seq: int, error: OpenEnvGymError) -> Any:
         """The answer to a request that failed as a whole, or (``seq`` 0) the end of the session."""
         if isinstance(self.codec, JsonServerCodec):
-            return encode_error(error)
+            return encode_error(error, over=seq == 0)
         return self.codec.encode(error_message(seq, error))
 
 

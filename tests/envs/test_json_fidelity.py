@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from openenv_gym import OpenEnvGym, OpenEnvVectorEnv
 from openenv_gym.errors import InvalidArgument, OpenEnvGymError
+from tests.environments import Painter
 from tests.envs.catalogue import World, active_lanes
 from tests.envs.worlds import CURIOS, DEVIATIONS, UNBATCHED, Cabinet, Deviant, Menagerie, Odd
 from tests.fidelity import (
+    assert_identical,
     assert_same_episodes,
     assert_same_faces,
     assert_same_vector_play,
@@ -98,11 +100,38 @@ def test_a_face_of_many_lanes_frees_them_all(cabinet: str) -> None:
         remote.step([0, 1, 0])
 
 
-def test_the_json_dialect_does_not_render(cabinet: str) -> None:
-    with pytest.raises(InvalidArgument, match="cannot render"):
+def test_what_does_not_render_does_not_render_in_json_either(cabinet: str) -> None:
+    with pytest.raises(InvalidArgument, match="renders as nothing"):
         OpenEnvGym(cabinet, dialect="json", render_mode="rgb_array")
     with closing(OpenEnvGym(cabinet, dialect="json")) as remote:
         remote.reset(seed=1)
         with pytest.raises(OpenEnvGymError, match="render"):
             remote.render()
         remote.step(0)
+
+
+@pytest.mark.parametrize("mode", ["rgb_array", "ansi"])
+def test_frames_in_json_are_the_local_ones(mode: str) -> None:
+    world = World(Painter)
+    with (
+        world.serve() as server,
+        closing(OpenEnvGym(server.url, dialect="json", render_mode=mode)) as remote,
+        closing(OpenEnvVectorEnv(server.url, 2, dialect="json", render_mode=mode)) as lanes,
+        closing(Painter(mode)) as local,
+    ):
+        assert remote.render_mode == lanes.render_mode == mode
+        for env in (remote, lanes, local):
+            env.reset(seed=3)
+        for _ in range(3):
+            remote.step(1)
+            lanes.step([1, 1])
+            local.step(1)
+            assert_identical(remote.render(), local.render(), "frame")
+            assert_identical(lanes.render(), (local.render(),) * 2, "frames")
+
+
+def test_a_render_mode_that_the_environment_lacks_is_refused_in_json() -> None:
+    with World(Painter).serve() as server:
+        with pytest.raises(InvalidArgument, match="renders as rgb_array, ansi"):
+            OpenEnvGym(server.url, dialect="json", render_mode="depth_array")
+        assert active_lanes(server.url) == 0

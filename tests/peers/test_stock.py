@@ -26,6 +26,7 @@ from openenv_gym.errors import (
     UnsupportedSpace,
 )
 from openenv_gym.wire.messages import Hello
+from tests.peers.scaffold import served_scaffold
 from tests.served import eventually, health
 
 pytestmark = pytest.mark.slow
@@ -112,10 +113,19 @@ def test_the_stock_client_is_told_that_the_server_is_full() -> None:
         assert eventually(lambda: health(server.url)["active_lanes"] == 0)
 
 
-def test_the_stock_client_of_tools_connects_and_finds_none() -> None:
-    with serve_gym("CartPole-v1", port=0, block=False) as server:
-        assert run_stock_client(server.url, "tools")["tools"] == []
-        assert eventually(lambda: health(server.url)["active_lanes"] == 0)
+def test_the_stock_client_of_tools_finds_none_and_plays() -> None:
+    """It creates its session over HTTP, plays it over a WebSocket, and asks for tools meanwhile."""
+    played = episodes()
+    with serve_gym("CartPole-v1", port=0, block=False, max_lanes=1) as server:
+        said = run_stock_client(server.url, "tools", played)
+        assert health(server.url)["active_lanes"] == 0
+    assert said["tools"] == said["again"] == []
+    rows = [
+        (np.array(row["observation"], np.float32).tobytes(), float(row["reward"]), row["done"])
+        for row in said["rows"]
+    ]
+    assert rows == local_rows(played)
+    assert said["steps"] == len(played[-1][1])
 
 
 # our clients on a server that `openenv init` made -----------------------------------------------
@@ -123,25 +133,8 @@ def test_the_stock_client_of_tools_connects_and_finds_none() -> None:
 
 @pytest.fixture(scope="module")
 def echo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of the scaffold's environment, which echoes texts, with room for four sessions."""
-    home = tmp_path_factory.mktemp("scaffold")
-    python = stock_python()
-    subprocess.run(
-        [str(python.with_name("openenv")), "init", "echo_env", "--output-dir", str(home)],
-        check=True,
-        capture_output=True,
-        timeout=90,
-    )
-    app = home / "echo_env" / "server" / "app.py"
-    text = app.read_text()
-    assert "max_concurrent_envs=1" in text
-    app.write_text(text.replace("max_concurrent_envs=1", f"max_concurrent_envs={SESSIONS}"))
-    command = [str(python), "-m", "uvicorn", "server.app:app", "--app-dir", str(home / "echo_env")]
-    server = ChildProcess([*command, "--host", "127.0.0.1", "--port", "0"])
-    try:
-        yield server.server_url()
-    finally:
-        server.stop()
+    with served_scaffold(tmp_path_factory.mktemp("scaffold"), SESSIONS) as url:
+        yield url
 
 
 LENGTHS = Box(0, 100, (1,), np.int64)

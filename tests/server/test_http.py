@@ -152,7 +152,9 @@ def test_a_session_renders_if_it_was_made_to(http: httpx.Client) -> None:
 def test_a_frame_is_nested_lists() -> None:
     with served("CartPole-v1") as (_, http):
         ok(http.post("/reset", json={"render_mode": "rgb_array", "seed": 1}))
-        assert np.array(ok(http.post("/render"))["frame"]).shape == (400, 600, 3)
+        shown = ok(http.post("/render"))
+        assert np.array(shown["frame"]).shape == (400, 600, 3)
+        assert shown["types"] == {"": ["array", "|u1", [400, 600, 3]]}
 
 
 # retries ----------------------------------------------------------------------------------------

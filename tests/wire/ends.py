@@ -16,7 +16,7 @@ from openenv_gym.wire.answers import AnswerBuffer, Encoded
 from openenv_gym.wire.blocks import HEADER
 from openenv_gym.wire.client import ClientProtocol
 from openenv_gym.wire.codecs.native import NativeCodec
-from openenv_gym.wire.messages import Ack, Answer, Close, Hello, Reset, Step, Welcome
+from openenv_gym.wire.messages import Ack, Answer, Close, Hello, Mcp, Reset, Step, Welcome
 from openenv_gym.wire.server import Refused, ServerProtocol
 from openenv_gym.wire.window import Verdict, Window
 
@@ -125,7 +125,7 @@ class Desk:
 
     def receive(self, data: Any) -> bytes | None:
         message, ack = self.server.receive(bytes(data))
-        if isinstance(message, Hello | Close | Ack):
+        if isinstance(message, Hello | Close | Ack | Mcp):
             raise ProtocolViolation(f"a {type(message).__name__} is not a request")
         try:
             verdict = self.window.admit(message.seq, ack)

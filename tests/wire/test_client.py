@@ -344,7 +344,7 @@ def test_in_json_what_could_not_be_sent_shifts_no_answer() -> None:
     asks: list[Callable[[], Any]] = [
         lambda: client.reset(seeds=[numpys]),
         lambda: client.step_one({"action": object()}),
-        client.render,
+        lambda: client.render(None),
         client.observe,
     ]
     for ask in asks:
@@ -357,7 +357,11 @@ def test_in_json_what_could_not_be_sent_shifts_no_answer() -> None:
 
 def test_in_json_what_the_dialect_has_not_is_refused() -> None:
     client = json_client()
-    asks: list[Callable[[], Any]] = [client.render, client.observe, lambda: client.call("name", [])]
+    asks: list[Callable[[], Any]] = [
+        lambda: client.render(None),
+        client.observe,
+        lambda: client.call("name", []),
+    ]
     for ask in asks:
         with pytest.raises(InvalidArgument, match="JSON dialect"):
             ask()

@@ -37,6 +37,7 @@ from openenv_gym.wire.messages import (
     Call,
     Close,
     Error,
+    Mcp,
     Observe,
     Render,
     Reset,
@@ -64,6 +65,9 @@ from tests.wire.strategies import mutated
         ('{"type":"step","data":{"action_id":0}}', Step(1, None, [{"action_id": 0}])),
         ('{"type":"step","data":{}}', Step(1, None, [{}])),
         ('{"type":"state"}', State(1)),
+        ('{"type":"render"}', Render(1)),
+        ('{"type":"render","data":{}}', Render(1)),
+        ('{"type":"mcp","data":{"id":1}}', Mcp({"id": 1})),
         ('{"type":"close"}', Close()),
     ],
 )
@@ -90,6 +94,9 @@ def test_each_request_of_a_stock_client_is_understood(text: str, message: Any) -
         ('{"type":"reset","data":null}', InvalidMessage, "VALIDATION_ERROR"),
         ('{"type":"reset","seed":3}', InvalidMessage, "VALIDATION_ERROR"),
         ('{"type":"state","data":{}}', InvalidMessage, "VALIDATION_ERROR"),
+        ('{"type":"render","data":null}', InvalidMessage, "VALIDATION_ERROR"),
+        ('{"type":"mcp"}', InvalidMessage, "VALIDATION_ERROR"),
+        ('{"type":"mcp","data":[]}', InvalidMessage, "VALIDATION_ERROR"),
         ('{"type":"reset","data":{"seed":"x"}}', InvalidArgument, "VALIDATION_ERROR"),
         ('{"type":"reset","data":{"seed":-1}}', InvalidArgument, "VALIDATION_ERROR"),
         ('{"type":"reset","data":{"seed":true}}', InvalidArgument, "VALIDATION_ERROR"),
@@ -283,7 +290,7 @@ def test_a_step_sends_its_fields_flat() -> None:
     assert JsonClientCodec().encode_step(1, 0, None, [{"a": math.nan}]) == '{"type":"step","data":{"a":null}}'
 
 
-@pytest.mark.parametrize("message", [Observe(1), Render(1), Call(1, "x"), Ack(1)])
+@pytest.mark.parametrize("message", [Observe(1), Render(1, None), Call(1, "x"), Ack(1)])
 def test_what_the_dialect_has_no_seat_for_is_refused(message: Any) -> None:
     with pytest.raises(InvalidArgument, match="JSON dialect"):
         JsonClientCodec().encode(message)

@@ -29,18 +29,30 @@ from openenv_gym.errors import (
 from openenv_gym.types import Flag, Phase, Plain, Rows, Slots
 from openenv_gym.wire import plain
 from openenv_gym.wire.infos import NO_INFOS, from_dicts
-from openenv_gym.wire.messages import Answer, Close, Error, Message, Reset, State, Step, Value
+from openenv_gym.wire.messages import Answer, Close, Error, Mcp, Message, Render, Reset, State, Step, Value
 
-__all__ = ["JsonClientCodec", "JsonServerCodec", "encode_error", "encode_observation", "metadata_of"]
+__all__ = [
+    "JsonClientCodec",
+    "JsonServerCodec",
+    "describe_frame",
+    "encode_error",
+    "encode_frame",
+    "encode_observation",
+    "metadata_of",
+]
 
 _encode_bytes = msgspec.json.Encoder().encode
 _FIELDS = {
     "reset": frozenset({"type", "data"}),
     "step": frozenset({"type", "data"}),
     "state": frozenset({"type"}),
+    "render": frozenset({"type", "data"}),
+    "mcp": frozenset({"type", "data"}),
     "close": frozenset({"type"}),
 }
 _RESET_NAMES = frozenset({"seed", "episode_id", "options"})
+_FATAL = frozenset({"CAPACITY_REACHED", "FACTORY_ERROR", "SESSION_ERROR"})
+"""The codes that end a session."""
 _ONE = Slots.dense(1)
 _FLAGS_ALONE = np.full(1, Flag.TO_MOVE | Flag.OBSERVED, np.uint8)
 
@@ -91,6 +103,10 @@ class JsonServerCodec:
                 decoded = _reset(seq, body)
             case "state":
                 decoded = State(seq)
+            case "render":
+                decoded = Render(seq)
+            case "mcp":
+                return Mcp(body), self._seq
             case _:
                 decoded = Close()
         return decoded, self.skip() - 1
@@ -105,6 +121,8 @@ class JsonServerCodec:
         match message:
             case Value(value=value):
                 return _encode({"type": "state", "data": plain.describe(value)[0]})
+            case Mcp(data=answer):
+                return _encode({"type": "mcp", "data": answer})
             case Error(message=text, fields=fields):
                 return _encode({"type": "error", "data": {"message": text, "code": message.code, **fields}})
         raise TypeError(f"the JSON dialect has no {type(message).__name__}")
@@ -116,7 +134,7 @@ def _check_fields(kind: str, message: dict[str, Any]) -> None:
     errors = [
         _complaint("extra_forbidden", name, "Extra inputs are not permitted", message[name]) for name in extra
     ]
-    if kind == "step" and "data" not in message:
+    if kind in ("step", "mcp") and "data" not in message:
         errors.append(_complaint("missing", "data", "Field required", message))
     if "data" in message and "data" in _FIELDS[kind] and type(message["data"]) is not dict:
         errors.append(_complaint("dict_type", "data", "Input should be a valid dictionary", message["data"]))
@@ -168,12 +186,30 @@ def encode_observation(fields: dict[str, Plain], reward: float | None, done: boo
     return _encode({"type": "observation", "data": data})
 
 
-def encode_error(error: OpenEnvGymError) -> str:
-    """An error in the words of the protocol; our own code goes with it as ``error_code``."""
+def describe_frame(frame: Any, render_mode: str) -> dict[str, Plain]:
+    """What a session shows, with the types that JSON cannot say."""
+    described, types = plain.describe(frame)
+    shown = {"frame": described, "render_mode": render_mode}
+    return {**shown, "types": types} if types else shown
+
+
+def encode_frame(described: dict[str, Plain]) -> str:
+    """The answer to a question for a frame."""
+    return _encode({"type": "render", "data": described})
+
+
+def encode_error(error: OpenEnvGymError, *, over: bool = False) -> str:
+    """An error in the words of the protocol; our own code goes with it as ``error_code``.
+
+    Args:
+        error: what failed.
+        over: whether the session ends with it; then the protocol's code is one that says so.
+    """
     fields = dict(error.fields)
     if isinstance(error, CapacityReached):
         fields = {"active_sessions": fields.get("active_lanes"), "max_sessions": fields.get("max_lanes")}
-    data = {"message": error.message, "code": error.openenv_code, "error_code": error.code, **fields}
+    code = "SESSION_ERROR" if over and error.openenv_code not in _FATAL else error.openenv_code
+    data = {"message": error.message, "code": code, "error_code": error.code, **fields}
     return _encode({"type": "error", "data": data})
 
 
@@ -199,6 +235,9 @@ class JsonClientCodec:
             case State():
                 self._sent.append((message.seq, Phase.STEP))
                 return '{"type":"state"}'
+            case Render(lane=0):
+                self._sent.append((message.seq, Phase.STEP))
+                return '{"type":"render"}'
             case Close():
                 return '{"type":"close"}'
         raise InvalidArgument(
@@ -237,6 +276,8 @@ class JsonClientCodec:
                 return Answer(seq, _rows(body, phase)), 0
             case {"type": "state", "data": value}:
                 return Value(self._due()[0], value), 0
+            case {"type": "render", "data": {"frame": frame} as body}:
+                return Value(self._due()[0], plain.restore(frame, body.get("types", {}))), 0
             case {"type": "error", "data": {"message": str(text)} as body}:
                 return self._error(text, body), 0
         raise ProtocolViolation(f"the server sent {data!r:.200}, which is no answer of OpenEnv")
@@ -255,7 +296,6 @@ class JsonClientCodec:
         return Error(seq, str(code), "peer", text, {**fields, "openenv_code": body.get("code")})
 
 
-_FATAL = frozenset({"CAPACITY_REACHED", "FACTORY_ERROR", "SESSION_ERROR"})
 _OUR_CODES = {
     "INVALID_JSON": "INVALID_JSON",
     "UNKNOWN_TYPE": "UNKNOWN_TYPE",

@@ -84,10 +84,34 @@ def be_refused(url: str) -> dict[str, Any]:
     return {"refused": ""}
 
 
-async def list_tools(url: str) -> dict[str, Any]:
-    """Connect as a client of tools, and ask which there are."""
+class Push:
+    """An action, as the client of tools takes it."""
+
+    def __init__(self, action: int) -> None:
+        self.action = action
+
+    def model_dump(self) -> dict[str, Any]:
+        """Its fields."""
+        return {"action": self.action}
+
+
+async def play_with_tools(url: str, episodes: list[Any]) -> dict[str, Any]:
+    """Connect as a client of tools, ask which there are, and play the same session."""
+    rows = []
+
+    def note(result: Any) -> None:
+        seen = result.observation.observation
+        rows.append({"observation": seen, "reward": result.reward, "done": result.done})
+
     async with MCPToolClient(base_url=url) as client:
-        return {"tools": [tool.name for tool in await client.list_tools()]}
+        tools = [tool.name for tool in await client.list_tools()]
+        for seed, actions in episodes:
+            note(await client.reset(seed=seed))
+            for action in actions:
+                note(await client.step(Push(action)))
+        again = [tool.name for tool in await client.list_tools(use_cache=False)]
+        state = await client.state()
+    return {"tools": tools, "again": again, "rows": rows, "steps": state.step_count}
 
 
 def main() -> None:
@@ -98,7 +122,7 @@ def main() -> None:
     if how == "async":
         said = asyncio.run(play_async(url, episodes))
     elif how == "tools":
-        said = asyncio.run(list_tools(url))
+        said = asyncio.run(play_with_tools(url, episodes))
     elif how == "sync":
         said = play_sync(url, episodes)
     else:

@@ -1,0 +1,103 @@
+"""One WebSocket as an ASGI server hands it over: what it asked for, and messages in and out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, TypeAlias
+from urllib.parse import parse_qsl
+
+__all__ = ["NORMAL", "PROTOCOL_ERROR", "RESTARTING", "Connection", "Gone", "Inbox", "Receive", "Send"]
+
+Event: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Event]]
+Send: TypeAlias = Callable[[Event], Awaitable[None]]
+
+NORMAL, PROTOCOL_ERROR, RESTARTING = 1000, 1002, 1012
+_INBOX = 1024
+
+
+class Gone(Exception):
+    """The client said goodbye, or vanished."""
+
+
+class Connection:
+    """A WebSocket.
+
+    Attributes:
+        query: the names in the address's query; of a repeated one the last.
+        subprotocols: what the client offers.
+        extensions: what the ASGI server offers.
+    """
+
+    def __init__(self, scope: Event, receive: Receive, send: Send) -> None:
+        self._receive, self._send = receive, send
+        text = scope.get("query_string", b"").decode("latin-1")
+        self.query = dict(parse_qsl(text, keep_blank_values=True))
+        self.subprotocols: list[str] = list(scope["subprotocols"])
+        self.extensions: dict[str, Any] = scope.get("extensions") or {}
+
+    async def accept(self, subprotocol: str | None = None) -> None:
+        """Take the connection."""
+        await self._receive()  # the request to connect
+        await self._send({"type": "websocket.accept", "subprotocol": subprotocol})
+
+    async def receive(self) -> Any:
+        """The text or the bytes of the next message.
+
+        Raises:
+            Gone: if there is none any more.
+        """
+        event = await self._receive()
+        if event["type"] == "websocket.disconnect":
+            raise Gone
+        data = event.get("bytes")
+        return event["text"] if data is None else data
+
+    async def send(self, message: Any) -> None:
+        """Send text or bytes."""
+        await self._send({"type": "websocket.send", "text" if type(message) is str else "bytes": message})
+
+    async def close(self, code: int = NORMAL, reason: str = "") -> None:
+        """Say goodbye."""
+        await self._send({"type": "websocket.close", "code": code, "reason": reason})
+
+
+class Inbox:
+    """What arrives on a connection, read while a step runs.
+
+    A WebSocket server stops answering pings and noticing goodbyes while a received message waits.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._queue: asyncio.Queue[Any] = asyncio.Queue()
+        self._reader = asyncio.create_task(self._read(connection))
+
+    async def take(self) -> Any:
+        """The oldest message.
+
+        Raises:
+            Gone: after the last.
+            Exception: what :meth:`end` was told, after what came before it.
+        """
+        item = await self._queue.get()
+        if isinstance(item, Exception):
+            raise item
+        return item
+
+    def end(self, error: Exception) -> None:
+        """Have :meth:`take` raise an error once it is its turn."""
+        self._queue.put_nowait(error)
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._reader.cancel()
+
+    async def _read(self, connection: Connection) -> None:
+        try:
+            while self._queue.qsize() < _INBOX:
+                self._queue.put_nowait(await connection.receive())
+        except Gone as gone:
+            self.end(gone)
+        else:
+            self.end(Gone())
