@@ -13,6 +13,8 @@ May be imported from anywhere; imports nothing of the package. The tree::
     │   ├── UnsupportedAutoreset (ValueError)  an autoreset mode the environment does not have
     │   ├── ResetNeeded          a step before the first reset, or after the end of an episode
     │   ├── CallRefused          a call that is not on the server's allow-list
+    │   ├── Unauthorized         the server wants a token, or another one
+    │   ├── Forbidden            the server does not answer to this host name, or to this origin
     │   ├── Closed               the environment or client was closed by you
     │   └── MissingExtra         (ImportError) an optional dependency is not installed
     ├── PeerError                side "peer": the other end refused, ended or misbehaved
@@ -45,6 +47,7 @@ __all__ = [
     "DeadlineExceeded",
     "EnvironmentRaised",
     "FactoryFailed",
+    "Forbidden",
     "HostedError",
     "InvalidAction",
     "InvalidArgument",
@@ -58,6 +61,7 @@ __all__ = [
     "ResetNeeded",
     "ServerClosed",
     "Side",
+    "Unauthorized",
     "UnknownSession",
     "UnknownType",
     "UnsupportedAutoreset",
@@ -172,6 +176,20 @@ class CallRefused(CallerError):
     """The server does not offer this call."""
 
     code = "CALL_REFUSED"
+
+
+class Unauthorized(CallerError):
+    """The server wants a token, or another one than was shown."""
+
+    code = "UNAUTHORIZED"
+    openenv_code = "SESSION_ERROR"
+
+
+class Forbidden(CallerError):
+    """The server does not answer requests for this host name, or from pages of this origin."""
+
+    code = "FORBIDDEN"
+    openenv_code = "SESSION_ERROR"
 
 
 class Closed(CallerError):

@@ -19,6 +19,7 @@ from openenv_gym.client.addresses import websocket_url
 from openenv_gym.client.dialects import agreed, default_hello, is_native, offered, signature_of
 from openenv_gym.client.endings import SESSION_OVER, ended_by_close, lost
 from openenv_gym.client.forks import let_go_in_children
+from openenv_gym.client.tokens import LOG, authorized
 from openenv_gym.client.transports import keep_alive, refusal
 from openenv_gym.errors import (
     Closed,
@@ -65,6 +66,13 @@ AsyncConnect: TypeAlias = Callable[[tuple[str, ...]], Awaitable[AsyncTransport]]
 """Opens a transport that offers some subprotocols."""
 
 
+class _Connect(connect):
+    """Follows no redirect: a token is for the server that was named."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
+
+
 class AsyncSocketTransport:
     """A WebSocket on the running event loop, made with :meth:`to`."""
 
@@ -89,33 +97,36 @@ class AsyncSocketTransport:
         Args:
             url: of the ``/ws`` endpoint.
             subprotocols: what to offer.
-            headers: to send with the handshake.
+            headers: to send with the handshake; without ``Authorization``, ``OPENENV_TOKEN`` gives it.
             timeout: seconds for the connection and the handshake.
             max_bytes: the largest message to accept.
             proxy: the address of an HTTP or SOCKS proxy to go through.
 
         Raises:
             ConnectFailed: if nobody answers, or not with a WebSocket.
+            Unauthorized: if the server wants a token.
+            Forbidden: if it does not answer to the name in the URL, or refuses for a reason of its own.
             InvalidArgument: if the URL is no WebSocket's.
         """
         try:
-            connection = await connect(
+            connection = await _Connect(
                 url,
                 subprotocols=[Subprotocol(name) for name in subprotocols] or None,
-                additional_headers=headers,
+                additional_headers=authorized(url, headers),
                 open_timeout=timeout,
                 close_timeout=_GOODBYE_SECONDS,
                 max_size=max_bytes,
                 compression=None,  # slows big frames twenty times
                 ping_interval=None,  # an event loop that a trainer keeps busy would miss the answer
                 proxy=proxy,
+                logger=LOG,
             )
         except InvalidURI as error:
             raise InvalidArgument(f"{url!r:.200} is no WebSocket address: {error}") from error
         except InvalidStatus as error:
-            raise ConnectFailed(refusal(error, error.response)) from error
+            raise refusal(error, [error.response]) from error
         except InvalidHandshake as error:
-            raise ConnectFailed(refusal(error, None)) from error
+            raise refusal(error, []) from error
         except TimeoutError as error:
             raise ConnectFailed(f"{url} does not answer the handshake; is it an OpenEnv server?") from error
         except (OSError, EOFError) as error:

@@ -16,6 +16,7 @@ import os
 import socket
 import ssl
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -26,8 +27,9 @@ from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
-from openenv_gym.client.endings import ended_by_close, lost
+from openenv_gym.client.endings import ended_by_close, lost, refused
 from openenv_gym.client.frames import FrameReader
+from openenv_gym.client.tokens import LOG, authorized
 from openenv_gym.errors import (
     Closed,
     ConnectFailed,
@@ -85,12 +87,14 @@ class SocketTransport:
     Args:
         url: of the ``/ws`` endpoint.
         subprotocols: what to offer.
-        headers: to send with the handshake.
+        headers: to send with the handshake; without ``Authorization``, ``OPENENV_TOKEN`` gives it.
         timeout: seconds for the connection and the handshake.
         max_bytes: the largest message to accept.
 
     Raises:
         ConnectFailed: if nobody answers, or not with a WebSocket.
+        Unauthorized: if the server wants a token.
+        Forbidden: if it does not answer to the name in the URL, or refuses for a reason of its own.
     """
 
     def __init__(
@@ -106,7 +110,8 @@ class SocketTransport:
             uri = parse_uri(url)
         except InvalidURI as error:
             raise InvalidArgument(f"{url!r:.200} is no WebSocket address: {error}") from error
-        self._protocol = ClientProtocol(uri, subprotocols=list(subprotocols) or None, max_size=max_bytes)  # type: ignore[arg-type]
+        offer: Any = list(subprotocols) or None
+        self._protocol = ClientProtocol(uri, subprotocols=offer, max_size=max_bytes, logger=LOG)
         self._events: list[Any] = []
         self._frames = FrameReader(max_bytes)
         self._fragments: list[bytes] = []
@@ -117,7 +122,7 @@ class SocketTransport:
         self.subprotocol: str | None = None
         self._socket = self._connect(uri.host, uri.port, timeout, tls=uri.secure)
         try:
-            self._shake_hands(headers or {})
+            self._shake_hands(authorized(url, headers))
             self._socket.settimeout(None)
         except BaseException:
             self._socket.close()
@@ -158,7 +163,7 @@ class SocketTransport:
         except OSError as error:
             raise ConnectFailed(f"the connection broke in the handshake: {error}") from error
         if self._protocol.handshake_exc is not None:
-            raise ConnectFailed(_why(self._protocol.handshake_exc, events)) from self._protocol.handshake_exc
+            raise refusal(self._protocol.handshake_exc, events) from self._protocol.handshake_exc
         self.subprotocol = self._protocol.subprotocol
 
     def _await_response(self) -> list[Any]:
@@ -344,15 +349,9 @@ class SocketTransport:
 _DATA = frozenset({Opcode.TEXT, Opcode.BINARY, Opcode.CONT})
 
 
-def _why(error: Exception, events: list[Any]) -> str:
+def refusal(error: Exception, events: Iterable[Any]) -> OpenEnvGymError:
+    """What a handshake that failed means: the server's own words are in its response, if there is one."""
     response = next((event for event in events if isinstance(event, Response)), None)
-    return refusal(error, response)
-
-
-def refusal(error: Exception, response: Response | None) -> str:
-    """What to say of a handshake that failed: the server's own words, if it had any."""
     if response is None:
-        return f"the server does not speak WebSocket: {error}"
-    body = bytes(response.body or b"")[:200].decode("utf-8", "replace")
-    said = f"status {response.status_code} {response.reason_phrase}: {body}".rstrip(": ")
-    return f"the server refused the connection with {said}"
+        return ConnectFailed(f"the server does not speak WebSocket: {error}")
+    return refused(response.status_code, response.reason_phrase, bytes(response.body or b""))

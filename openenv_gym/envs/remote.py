@@ -7,8 +7,8 @@ Both answer the same few questions with rows, so that :class:`OpenEnvGym` and
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import httpx
@@ -16,6 +16,8 @@ from gymnasium import Space
 
 from openenv_gym.client.addresses import http_url
 from openenv_gym.client.blocking import Client
+from openenv_gym.client.endings import refused
+from openenv_gym.client.tokens import authorized
 from openenv_gym.envs.fields import FieldsLanes, Translation
 from openenv_gym.errors import (
     Closed,
@@ -30,7 +32,7 @@ from openenv_gym.types import AUTORESET_MODES, Autoreset, Rows, Signature, Slots
 from openenv_gym.version import __version__
 from openenv_gym.wire.messages import Hello
 
-__all__ = ["Lanes", "Remote", "Spaces"]
+__all__ = ["Lanes", "Options", "Remote", "Spaces"]
 
 
 class Lanes(Protocol):
@@ -98,6 +100,36 @@ class Spaces:
         return self.observation_space is not None and self.action_space is not None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a caller asks of a server, whichever face it is for."""
+
+    dialect: str | None = None
+    """``native``, ``json`` or ``None`` for the best that the server has."""
+    render_mode: str | None = None
+    """How the session renders."""
+    env_id: str | None = None
+    """Which of the server's environments; ``None``: the one that it was started with."""
+    env_kwargs: Mapping[str, Any] | None = None
+    """Constructor arguments."""
+    headers: dict[str, str] | None = field(default=None, repr=False)
+    """To send with each request."""
+    timeout: float | None = None
+    """Seconds to wait for an answer."""
+    connect_timeout: float | None = 10.0
+    """Seconds to wait for a connection."""
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What a hello says of it."""
+        asked = {
+            "render_mode": self.render_mode,
+            "env_id": self.env_id,
+            "env_kwargs": dict(self.env_kwargs) if self.env_kwargs else None,
+        }
+        return {name: value for name, value in asked.items() if value is not None}
+
+
 class Remote:
     """A session on a server, as a face holds it: connected, and of this process.
 
@@ -106,12 +138,8 @@ class Remote:
         lanes: how many.
         autoreset: Gymnasium's mode.
         exact: whether every observation must come to the bit, even one that its space casts.
-        dialect: ``native``, ``json`` or ``None`` for the best that the server has.
-        render_mode: what to ask for.
         spaces: what the caller knows of the server.
-        headers: to send with each request.
-        timeout: seconds to wait for an answer.
-        connect_timeout: seconds to wait for a connection.
+        options: what the caller asks of it.
     """
 
     def __init__(
@@ -121,12 +149,8 @@ class Remote:
         lanes: int,
         autoreset: str,
         exact: bool,
-        dialect: str | None,
-        render_mode: str | None,
         spaces: Spaces,
-        headers: dict[str, str] | None,
-        timeout: float | None,
-        connect_timeout: float | None,
+        options: Options,
     ) -> None:
         if autoreset not in AUTORESET_MODES:
             raise InvalidArgument(
@@ -134,8 +158,8 @@ class Remote:
             )
         if type(lanes) is not int or lanes < 1:
             raise InvalidArgument(f"num_envs is a whole number of at least 1, not {lanes!r:.40}")
-        if dialect not in (None, "native", "json"):
-            raise InvalidArgument(f"dialect is 'native', 'json' or None, not {dialect!r:.40}")
+        if options.dialect not in (None, "native", "json"):
+            raise InvalidArgument(f"dialect is 'native', 'json' or None, not {options.dialect!r:.40}")
         self.url = url
         self._pid = os.getpid()
         self._closed = False
@@ -144,13 +168,18 @@ class Remote:
             lanes=lanes,
             autoreset=mode,
             exact=exact,
-            config={} if render_mode is None else {"render_mode": render_mode},
+            config=options.config,
             client=f"openenv-gym {__version__}",
         )
 
         def client() -> Client:
             return Client.to(
-                url, hello, dialect=dialect, headers=headers, timeout=timeout, connect_timeout=connect_timeout
+                url,
+                hello,
+                dialect=options.dialect,
+                headers=options.headers,
+                timeout=options.timeout,
+                connect_timeout=options.connect_timeout,
             )
 
         first = client()
@@ -159,13 +188,18 @@ class Remote:
             self._lanes = first
             return
         try:
+            if options.env_id is not None or options.env_kwargs:
+                raise InvalidArgument(
+                    "the JSON dialect cannot choose what a session hosts; leave out env_id and env_kwargs, "
+                    "or dialect='json'"
+                )
             published: dict[str, Any] | None = None
-            if render_mode is not None or not spaces.complete:
-                published = _fetch_exact(url, headers, connect_timeout)
-            if render_mode is not None:
-                _check_renders(url, published, render_mode)
+            if options.render_mode is not None or not spaces.complete:
+                published = _fetch_exact(url, options.headers, options.connect_timeout)
+            if options.render_mode is not None:
+                _check_renders(url, published, options.render_mode)
             signature, translation = _signature_of(url, published, spaces, lanes, mode)
-            signature = replace(signature, render_mode=render_mode)
+            signature = replace(signature, render_mode=options.render_mode)
         except BaseException:
             first.close()
             raise
@@ -260,7 +294,9 @@ def _fetch_exact(url: str, headers: dict[str, str] | None, timeout: float | None
     """What the server's ``/schema`` says under ``gymnasium``, as only a server of ours does."""
     address = http_url(url, "/schema")
     try:
-        answer = httpx.get(address, headers=headers, timeout=timeout)
+        answer = httpx.get(address, headers=authorized(url, headers), timeout=timeout, follow_redirects=False)
+        if answer.status_code in (401, 403):
+            raise refused(answer.status_code, answer.reason_phrase, answer.content)
         answer.raise_for_status()
         schema = answer.json()
     except (httpx.HTTPError, ValueError) as error:

@@ -62,12 +62,15 @@ def serve_gym(
         step_timeout: seconds that a reset or step may take; past it the session is over.
         isolation: ``thread``, or ``process``: each session's environment lives in a child process,
             which is killed when a step passes its deadline.
-        token: what a client must show; if not given, what ``OPENENV_TOKEN`` says.
+        token: what a client must show, everywhere but at ``/health``; if not given, what the environment
+            variable ``OPENENV_TOKEN`` says. Our clients take it from there, too.
         allow_anonymous: serve an address that is not loopback without a token.
-        allowed_hosts: names that the ``Host`` header may carry, beside the server's own address.
-        allowed_origins: origins whose pages may open a connection, beside the server's own.
-        client_ids: further Gymnasium ids that a client may ask for.
-        client_kwargs: names of constructor arguments that a client may choose.
+        allowed_hosts: names that the ``Host`` header may carry, beside the server's own address;
+            :mod:`openenv_gym.server.doors` has the whole rule.
+        allowed_origins: origins whose pages may talk to the server, beside its own.
+        client_ids: further Gymnasium ids that a client may ask for, as ``env_id``.
+        client_kwargs: names of constructor arguments that a client may choose, in ``env_kwargs``. Its
+            choice beats ``kwargs``, which are for ``env`` and not for ``client_ids``.
         mode: ``simulation``, or ``production``, which leaves out the routes that play an episode over
             HTTP; if not given, what ``OPENENV_MODE`` says, else ``simulation``.
 
@@ -76,7 +79,8 @@ def serve_gym(
 
     Raises:
         FactoryFailed: if the environment cannot be built, or fails its first steps.
-        InvalidArgument: if ``env`` is none of those, the mode is unknown, or the port cannot be had.
+        InvalidArgument: if ``env`` is none of those, the mode is unknown, the port cannot be had, or
+            other machines could come in without a token and ``allow_anonymous`` is not set.
 
     >>> with serve_gym("CartPole-v1", port=0, block=False) as server:
     ...     server.url.startswith("http://127.0.0.1:")

@@ -10,10 +10,12 @@ from typing import Any, Self
 
 from openenv_gym.errors import InvalidArgument
 from openenv_gym.hosting.models import Models
+from openenv_gym.hosting.shelf import Shelf
 from openenv_gym.hosting.source import Source, open_source
 from openenv_gym.hosting.typed import supports_concurrent_sessions, typed_source
 from openenv_gym.models import State
 from openenv_gym.server.app import Application, Mode
+from openenv_gym.server.doors import Doors
 from openenv_gym.server.episodes import Episodes
 from openenv_gym.server.listening import WebServer, listen, url_of
 from openenv_gym.server.sessions import House, Limits
@@ -80,19 +82,40 @@ def open_server(
 ) -> GymServer:
     """Probe the environment and take the port; the server does not run yet."""
     checked = _mode(mode)
+    entrance = _doors(host, doors or {})
+
+    def open_one(env_id: str | None, extra: Mapping[str, Any]) -> Source:
+        own = env_id is None
+        arguments = {**(kwargs or {}), **extra} if own else extra
+        return open_source(env if own else env_id, kwargs=arguments, vectorization=vectorization, calls=calls)
+
     if isinstance(env, Application):
         application = env
     else:
-        source = open_source(env, kwargs=kwargs, vectorization=vectorization, calls=calls)
-        application = _application(source, dict(limits or {}), checked)
+        source = open_one(None, {})
+        shelf = Shelf(source, open_one, client_ids, client_kwargs)
+        application = _application(source, dict(limits or {}), checked, shelf)
+    application.guard(entrance)
     listener = listen(host, port)
-    return GymServer(WebServer(application, listener), url_of(listener), application.house)
+    url = url_of(listener)
+    entrance.announce(url)
+    return GymServer(WebServer(application, listener), url, application.house)
 
 
-def _application(source: Source, limits: dict[str, Any], mode: Mode) -> Application:
+def _doors(host: str, asked: Mapping[str, Any]) -> Doors:
+    """The doors that were asked for, with the token of the environment variable if none is given."""
+    token = asked.get("token")
+    if token is None:
+        token = os.environ.get("OPENENV_TOKEN", "").strip() or None
+    return Doors(**{**asked, "host": host, "token": token})
+
+
+def _application(
+    source: Source, limits: dict[str, Any], mode: Mode, shelf: Shelf | None = None
+) -> Application:
     if source.signature.views == ("typed",) and limits.get("max_sessions") is None:
         limits["max_sessions"] = 1
-    house = House(source, Limits(**limits))
+    house = House(source, Limits(**limits), shelf)
     return Application(house, Episodes(house, idle_timeout=house.limits.idle_timeout), mode=mode)
 
 
@@ -120,7 +143,10 @@ def typed_application(
         )
     described = Models(action, observation, state or State, reset_observation)
     source = typed_source(env, described, name)
-    return _application(source, {"max_sessions": max_sessions, **limits}, _mode(mode))
+    application = _application(source, {"max_sessions": max_sessions, **limits}, _mode(mode))
+    # Whoever runs it decides where it listens and under which name.
+    application.guard(_doors("", {"allow_anonymous": True, "allowed_hosts": ("*",)}))
+    return application
 
 
 def _mode(asked: str | None) -> Mode:

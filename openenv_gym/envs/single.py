@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import gymnasium
 
 from openenv_gym.envs.observations import RowReader
-from openenv_gym.envs.remote import Remote, Spaces
+from openenv_gym.envs.remote import Options, Remote, Spaces
 from openenv_gym.envs.vector import error_of
 from openenv_gym.types import Rows
 
@@ -24,17 +24,22 @@ class OpenEnvGym(gymnasium.Env[Any, Any]):
     Args:
         url: of the server.
         render_mode: ``rgb_array`` or ``ansi``, if frames are wanted.
+        env_id: another environment than the server's first, if its operator offers it.
+        env_kwargs: constructor arguments, plain JSON, of which the operator lets you choose some.
         observation_space: if the server does not say it.
         action_space: if the server does not say it.
         encode_action: action -> fields, for a stock server.
         decode_observation: fields -> observation, for a stock server.
         dialect: ``native``, ``json``, or ``None`` for the best that the server has.
-        headers: to send with each request.
+        headers: to send with each request; without ``Authorization``, the environment variable
+            ``OPENENV_TOKEN`` gives the token.
         timeout: seconds to wait for an answer; ``None`` waits for as long as it takes.
         connect_timeout: seconds to wait for a connection.
 
     Raises:
         ConnectFailed: if no server answers.
+        Unauthorized: if the server wants a token.
+        InvalidArgument: if the server's operator does not allow what is asked for.
         CapacityReached: if the server is full.
 
     >>> from openenv_gym import serve_gym
@@ -54,6 +59,8 @@ class OpenEnvGym(gymnasium.Env[Any, Any]):
         url: str,
         *,
         render_mode: str | None = None,
+        env_id: str | None = None,
+        env_kwargs: Mapping[str, Any] | None = None,
         observation_space: gymnasium.Space[Any] | None = None,
         action_space: gymnasium.Space[Any] | None = None,
         encode_action: Callable[[Any], dict[str, Any]] | None = None,
@@ -68,12 +75,16 @@ class OpenEnvGym(gymnasium.Env[Any, Any]):
             lanes=1,
             autoreset="Disabled",
             exact=True,
-            dialect=dialect,
-            render_mode=render_mode,
             spaces=Spaces(observation_space, action_space, encode_action, decode_observation),
-            headers=headers,
-            timeout=timeout,
-            connect_timeout=connect_timeout,
+            options=Options(
+                dialect=dialect,
+                render_mode=render_mode,
+                env_id=env_id,
+                env_kwargs=env_kwargs,
+                headers=headers,
+                timeout=timeout,
+                connect_timeout=connect_timeout,
+            ),
         )
         signature = self._remote.signature
         self.observation_space = signature.observation_spaces[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gymnasium
@@ -13,7 +13,7 @@ from gymnasium.vector.utils import batch_space, create_empty_array
 
 from openenv_gym.envs.infos import vector_infos
 from openenv_gym.envs.observations import RowReader
-from openenv_gym.envs.remote import Remote, Spaces
+from openenv_gym.envs.remote import Options, Remote, Spaces
 from openenv_gym.errors import InvalidArgument, error_from_wire
 from openenv_gym.spaces import (
     assign_rows,
@@ -39,17 +39,22 @@ class OpenEnvVectorEnv(VectorEnv[Any, Any, Any]):
         num_envs: how many lanes.
         autoreset_mode: ``NextStep``, ``SameStep`` or ``Disabled``.
         render_mode: ``rgb_array`` or ``ansi``, if frames are wanted.
+        env_id: another environment than the server's first, if its operator offers it.
+        env_kwargs: constructor arguments, plain JSON, of which the operator lets you choose some.
         observation_space: of one lane, if the server does not say it.
         action_space: of one lane, if the server does not say it.
         encode_action: action -> fields, for a stock server.
         decode_observation: fields -> observation, for a stock server.
         dialect: ``native``, ``json``, or ``None`` for the best that the server has.
-        headers: to send with each request.
+        headers: to send with each request; without ``Authorization``, the environment variable
+            ``OPENENV_TOKEN`` gives the token.
         timeout: seconds to wait for an answer; ``None`` waits for as long as it takes.
         connect_timeout: seconds to wait for a connection.
 
     Raises:
         ConnectFailed: if no server answers.
+        Unauthorized: if the server wants a token.
+        InvalidArgument: if the server's operator does not allow what is asked for.
         CapacityReached: if the server has not so many lanes left.
         UnsupportedAutoreset: if the environment does not have the mode.
 
@@ -69,6 +74,8 @@ class OpenEnvVectorEnv(VectorEnv[Any, Any, Any]):
         *,
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
         render_mode: str | None = None,
+        env_id: str | None = None,
+        env_kwargs: Mapping[str, Any] | None = None,
         observation_space: gymnasium.Space[Any] | None = None,
         action_space: gymnasium.Space[Any] | None = None,
         encode_action: Callable[[Any], dict[str, Any]] | None = None,
@@ -84,12 +91,16 @@ class OpenEnvVectorEnv(VectorEnv[Any, Any, Any]):
             lanes=num_envs,
             autoreset=mode,
             exact=False,
-            dialect=dialect,
-            render_mode=render_mode,
             spaces=Spaces(observation_space, action_space, encode_action, decode_observation),
-            headers=headers,
-            timeout=timeout,
-            connect_timeout=connect_timeout,
+            options=Options(
+                dialect=dialect,
+                render_mode=render_mode,
+                env_id=env_id,
+                env_kwargs=env_kwargs,
+                headers=headers,
+                timeout=timeout,
+                connect_timeout=connect_timeout,
+            ),
         )
         signature = self._remote.signature
         self.num_envs = num_envs

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from openenv_gym.hosting.models import Models
 
 __all__ = ["Builder", "Source", "open_source"]
+__all__ = ["Builder", "Source", "open_source", "spec_of"]
 
 _PLUGINS = {"ALE": ("ale_py", "atari")}
 _PROBE_STEPS = 20
@@ -240,12 +241,10 @@ def _build_probe(builder: Builder) -> tuple[Any, float]:
 
 
 def _builder(env: Any, kwargs: dict[str, Any], *, native: bool) -> Builder:
-    if isinstance(env, str):
-        _load_plugin(env)
-        if native:
-            return _vector_builder(env, kwargs)
+    if isinstance(env, str) and native:
+        return _vector_builder(env, kwargs)
     if isinstance(env, (str, EnvSpec)):
-        spec = _spec_of(env) if isinstance(env, str) else env
+        spec = spec_of(env) if isinstance(env, str) else env
         make = partial(gymnasium.make, spec, disable_env_checker=True, **kwargs)
         return Builder(spec.id, make, {"render_mode"}.__contains__)
     if callable(env):
@@ -257,7 +256,14 @@ def _builder(env: Any, kwargs: dict[str, Any], *, native: bool) -> Builder:
     )
 
 
-def _spec_of(env_id: str) -> EnvSpec:
+def spec_of(env_id: str) -> EnvSpec:
+    """What Gymnasium knows of an id, once the plug-in of its namespace is loaded.
+
+    Raises:
+        FactoryFailed: if it knows nothing.
+        MissingExtra: if the plug-in is not installed.
+    """
+    _load_plugin(env_id)
     try:
         return gymnasium.spec(env_id)
     except gymnasium.error.Error as error:
@@ -265,7 +271,7 @@ def _spec_of(env_id: str) -> EnvSpec:
 
 
 def _vector_builder(env_id: str, kwargs: dict[str, Any]) -> Builder:
-    entry_point = _spec_of(env_id).vector_entry_point
+    entry_point = spec_of(env_id).vector_entry_point
     if entry_point is None:
         raise InvalidArgument(
             f"{env_id} has no vector environment of its own; serve it with vectorization='lanes'"

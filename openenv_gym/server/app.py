@@ -11,6 +11,7 @@ from fastapi import APIRouter, FastAPI
 
 from openenv_gym.server.attached import serve_attached
 from openenv_gym.server.connection import Connection, Receive, Send
+from openenv_gym.server.doors import Doorkeeper, Doors
 from openenv_gym.server.episodes import Episodes
 from openenv_gym.server.http import answer_errors, describe, episode_routes, task_routes
 from openenv_gym.server.mcp import mcp_routes
@@ -47,6 +48,7 @@ class Application(FastAPI):
     def __init__(self, house: House, episodes: Episodes | None = None, *, mode: Mode = "simulation") -> None:
         self.house = house
         self._episodes = Episodes(house) if episodes is None else episodes
+        self._enter: Any = self._serve
         super().__init__(
             title=f"{house.source.signature.env_id} (openenv-gym)",
             version=__version__,
@@ -59,6 +61,10 @@ class Application(FastAPI):
         self.include_router(mcp_routes(self._episodes))
         self.include_router(task_routes(house.source))
         self.include_router(_facts(house))
+
+    def guard(self, doors: Doors) -> None:
+        """Let in only what the doors let through; without, in process, everything comes in."""
+        self._enter = Doorkeeper(self._serve, doors)
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document, which knows the environment's own actions and observations."""
@@ -74,6 +80,9 @@ class Application(FastAPI):
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Serve one connection, by ASGI's rules."""
+        await self._enter(scope, receive, send)
+
+    async def _serve(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket" and scope["path"] in ("/ws", "/mcp"):
             # Nobody is left to tell: the client vanished while something was sent to it, or the
             # server shuts down and would log this as a failure.

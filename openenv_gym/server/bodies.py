@@ -55,6 +55,12 @@ class ResetBody(SessionBody):
     render_mode: str | None = Field(
         default=None, description="Of a new session, for /render: ansi, rgb_array, ..."
     )
+    env_id: str | None = Field(
+        default=None, description="Of a new session: an id that the server's operator offers."
+    )
+    env_kwargs: dict[str, Any] | None = Field(
+        default=None, description="Of a new session: constructor arguments that the operator lets you choose."
+    )
     request_id: str | None = Field(default=None, max_length=255, description=_REQUEST)
 
 

@@ -29,7 +29,15 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         """Run the application, with the extension in its scope."""
         extensions: Any = self.scope["extensions"]
         extensions[EXTENSION] = self._set_direct
+        self._application, self.app = self.app, self._run_application
         await super().run_asgi()
+
+    async def _run_application(self, scope: Any, receive: Any, send: Any) -> None:
+        application: Any = self._application
+        await application(scope, receive, send)
+        if self.initial_response is not None:
+            # The handshake was refused; uvicorn 0.54 would log it as one that nobody has answered.
+            self.handshake_complete = True
 
     def _set_direct(self, direct: Callable[[bytes], Any]) -> None:
         self.direct = direct

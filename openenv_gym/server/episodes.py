@@ -135,37 +135,36 @@ class Episodes:
         self._reaper: asyncio.Task[None] | None = None
         house.make_room = self.make_room
 
-    async def begin(self, render_mode: str | None = None, *, request_id: str | None = None) -> Episode:
+    async def begin(self, config: dict[str, Any] | None = None, *, request_id: str | None = None) -> Episode:
         """A new session, which calls that name none will mean; the same for the same ``request_id``.
 
         Raises:
             CapacityReached: if the house is full, and no session may be evicted.
             FactoryFailed: if the environment cannot be built.
-            InvalidArgument: if it does not have the render mode.
+            InvalidArgument: if the ``config`` of a hello may not be so.
         """
         if request_id is None:
-            episode = await self.create(render_mode)
+            episode = await self.create(config)
         else:
-            episode = await asyncio.shield(self._begin_once(render_mode, request_id))
+            episode = await asyncio.shield(self._begin_once(config, request_id))
         self._default = None if episode.over else episode
         return episode
 
-    def _begin_once(self, render_mode: str | None, request_id: str) -> asyncio.Task[Episode]:
+    def _begin_once(self, config: dict[str, Any] | None, request_id: str) -> asyncio.Task[Episode]:
         task = self._begun.get(request_id)
         if task is None or (task.done() and (task.exception() is not None or task.result().over)):
             self._begun.pop(request_id, None)
             if len(self._begun) >= _KEPT_ANSWERS:
                 self._begun.pop(next(iter(self._begun)))
-            task = self._begun[request_id] = asyncio.create_task(self.create(render_mode))
+            task = self._begun[request_id] = asyncio.create_task(self.create(config))
         return task
 
-    async def create(self, render_mode: str | None = None) -> Episode:
+    async def create(self, config: dict[str, Any] | None = None) -> Episode:
         """A new session that only calls with its id will mean; raises what :meth:`begin` does."""
         if self._house.closing:
             raise CapacityReached("the server is shutting down", active_lanes=0, max_lanes=0)
         await self.expire()
-        config: dict[str, Any] = {} if render_mode is None else {"render_mode": render_mode}
-        attachment = await self._house.attach(Hello(view="typed", config=config), _HttpProtocol())
+        attachment = await self._house.attach(Hello(view="typed", config=config or {}), _HttpProtocol())
         episode = self._open[attachment.session.id] = Episode(attachment, self._clock())
         if self._reaper is None or self._reaper.done():
             self._reaper = asyncio.create_task(self._reap())

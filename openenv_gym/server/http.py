@@ -21,11 +21,13 @@ from pydantic_core import to_jsonable_python
 from openenv_gym.errors import (
     CapacityReached,
     DeadlineExceeded,
+    Forbidden,
     InvalidAction,
     InvalidArgument,
     InvalidMessage,
     OpenEnvGymError,
     ResetNeeded,
+    Unauthorized,
     UnknownSession,
 )
 from openenv_gym.hosting.contract import attributed, raised
@@ -48,7 +50,7 @@ from openenv_gym.version import __version__
 from openenv_gym.wire import plain
 from openenv_gym.wire.messages import Render, Reset, State, Step
 
-__all__ = ["answer_errors", "describe", "episode_routes", "task_routes"]
+__all__ = ["answer_errors", "describe", "episode_routes", "refusal", "task_routes"]
 
 HEADER = "X-Session-Id"
 SessionHeader = Annotated[
@@ -59,14 +61,19 @@ _STATUS: tuple[tuple[type[OpenEnvGymError], int], ...] = (
     (InvalidAction, 422),
     (InvalidArgument, 422),
     (InvalidMessage, 422),
+    (Unauthorized, 401),
+    (Forbidden, 403),
     (UnknownSession, 404),
     (ResetNeeded, 409),
     (CapacityReached, 503),
     (DeadlineExceeded, 504),
 )
 _WHY = {
+    401: "No token was shown, or a wrong one.",
+    403: "The Host or Origin of the request is not allowed.",
     404: "There is no such session.",
     409: "A step before the first reset, or after the end of an episode.",
+    415: "The body is not declared as JSON.",
     422: "The request does not fit; nothing was done.",
     500: "The environment failed.",
     503: "The server is full.",
@@ -128,11 +135,13 @@ def episode_routes(episodes: Episodes, source: Source) -> APIRouter:
 
 async def _reset(episodes: Episodes, body: ResetBody, header: str | None) -> Response:
     session_id = check_same(body.session_id, header)
+    asked = {"render_mode": body.render_mode, "env_id": body.env_id, "env_kwargs": body.env_kwargs}
+    config = {name: value for name, value in asked.items() if value is not None}
     if session_id is None:
-        episode = await episodes.begin(body.render_mode, request_id=body.request_id)
-    elif body.render_mode is not None:
+        episode = await episodes.begin(config, request_id=body.request_id)
+    elif config:
         raise InvalidArgument(
-            "render_mode is for a new session; leave it out, or session_id and X-Session-Id"
+            f"{', '.join(config)} is for a new session; leave it out, or session_id and X-Session-Id"
         )
     else:
         episode = await episodes.find(session_id)
@@ -266,15 +275,17 @@ def answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(OpenEnvGymError)
     async def typed(request: Request, error: OpenEnvGymError) -> Response:
-        return _refusal(error)
+        return refusal(error)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        return _refusal(InvalidMessage("the request does not fit; see detail", errors=list(error.errors())))
+        return refusal(InvalidMessage("the request does not fit; see detail", errors=list(error.errors())))
 
 
-def _refusal(error: OpenEnvGymError) -> Response:
-    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+def refusal(error: OpenEnvGymError, status: int | None = None) -> Response:
+    """The answer that says a typed error, with its own status or another."""
+    if status is None:
+        status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
     fields = dict(error.fields)
     complaints = fields.pop("errors", None)
     if isinstance(error, CapacityReached):

@@ -27,6 +27,7 @@ from openenv_gym.errors import (
     UnknownSession,
 )
 from openenv_gym.hosting.contract import HostedEnv, raised
+from openenv_gym.hosting.shelf import Choice, Shelf
 from openenv_gym.hosting.source import Source
 from openenv_gym.hosting.views import FieldsView
 from openenv_gym.server.fields import FieldsAnswer, ModelAnswer
@@ -64,6 +65,7 @@ __all__ = ["Attachment", "House", "Limits", "Session"]
 
 
 _log = logging.getLogger("openenv_gym.server")
+_PROBES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,14 +335,17 @@ class House:
     Args:
         source: what each session hosts.
         limits: what there is to give.
+        shelf: what a client may choose in the place of ``source``; if not given, nothing.
     """
 
-    def __init__(self, source: Source, limits: Limits) -> None:
+    def __init__(self, source: Source, limits: Limits, shelf: Shelf | None = None) -> None:
         self.source = source
+        self.shelf = Shelf(source) if shelf is None else shelf
         self.limits = limits
         self.sessions: dict[str, Session] = {}
         self.active_lanes = 0
         self.busy = 0
+        self._probes = 0
         self.closing = False
         self.make_room: Callable[[], Awaitable[bool]] | None = None
         """Ends a session that may be evicted, if there is one; asked when the lanes are taken."""
@@ -354,8 +359,11 @@ class House:
             FactoryFailed: if the environment cannot be built.
             InvalidArgument: if the hello asks for what cannot be.
         """
-        render_mode = self._check_hello(hello, native=protocol.native)
-        signature = self.source.session_signature(hello.lanes, hello.autoreset, render_mode)
+        self._check_hello(hello, native=protocol.native)
+        choice = self.shelf.choose(hello.config)
+        source = self.shelf.have(choice) or await self._probed(choice)
+        render_mode = choice.render_mode
+        signature = source.session_signature(hello.lanes, hello.autoreset, render_mode)
         while self.active_lanes + hello.lanes > self.limits.max_lanes:
             if hello.lanes <= self.limits.max_lanes and self.make_room is not None and await self.make_room():
                 continue
@@ -367,25 +375,42 @@ class House:
             )
         self.active_lanes += hello.lanes
         identity = uuid.uuid4().hex
-        runner = self._runner(signature, f"session-{identity[:8]}")
+        runner = self._runner(source, signature, f"session-{identity[:8]}")
         try:
-            hosted = await runner.run(partial(self.source.hosted, signature, render_mode))
+            hosted = await runner.run(partial(source.hosted, signature, render_mode))
         except BaseException:
             self.active_lanes -= hello.lanes
             runner.stop()
             raise
-        session = Session(identity, self.source, signature, hosted, runner, [""] * hello.lanes)
+        session = Session(identity, source, signature, hosted, runner, [""] * hello.lanes)
         self.sessions[identity] = session
         return Attachment(session, hello, protocol)
 
-    def _runner(self, signature: Signature, name: str) -> Runner:
-        if self.source.one_thread:
+    def _runner(self, source: Source, signature: Signature, name: str) -> Runner:
+        if source.one_thread:
             self._common = self._common or CommonThread("sessions")
             return self._common
-        cheap = signature.render_mode is None and self.source.is_cheap(signature.lanes)
+        cheap = signature.render_mode is None and source.is_cheap(signature.lanes)
         return Inline() if cheap else OwnThread(name)
 
-    def _check_hello(self, hello: Hello, *, native: bool) -> str | None:
+    async def _probed(self, choice: Choice) -> Source:
+        """The source of a choice that somebody makes for the first time."""
+        if self._probes >= _PROBES:
+            raise CapacityReached(
+                f"{_PROBES} environments are being tried out for others; ask again later",
+                active_lanes=self.active_lanes,
+                max_lanes=self.limits.max_lanes,
+            )
+        self._probes += 1
+        # A daemon: an environment that hangs in its constructor must not hold up the server's end.
+        runner = OwnThread("probe")
+        try:
+            return await runner.run(partial(self.shelf.fetch, choice))
+        finally:
+            self._probes -= 1
+            runner.stop()
+
+    def _check_hello(self, hello: Hello, *, native: bool) -> None:
         if hello.attach is not None:
             raise UnknownSession("there is no session of that token; begin a new one")
         if type(hello.lanes) is not int or hello.lanes < 1:
@@ -395,14 +420,6 @@ class House:
         self.source.check_view(hello.view)
         if hello.view == "typed" and hello.lanes != 1:
             raise InvalidArgument(f"the typed view is of one lane, not of {hello.lanes}")
-        config = dict(hello.config)
-        render_mode = config.pop("render_mode", None)
-        if config or not (render_mode is None or type(render_mode) is str):
-            raise InvalidArgument(
-                "the operator allows no constructor arguments but render_mode; "
-                f"asked for: {', '.join(map(str, hello.config))}"
-            )
-        return render_mode
 
     async def detach(self, attachment: Attachment) -> None:
         """End an attachment, and its session with it; lanes are free again once it is closed."""

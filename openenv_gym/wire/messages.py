@@ -41,7 +41,7 @@ class Hello(Struct, frozen=True):
         view: ``array`` for Gymnasium's arrays, ``typed`` for OpenEnv's fields.
         autoreset: the mode for all lanes, as Gymnasium names it.
         exact: whether an observation that its column holds only by a cast must travel exactly too.
-        config: constructor arguments, of which the operator allows a list (``render_mode`` always).
+        config: ``render_mode``; and what the operator allows of ``env_id`` and ``env_kwargs``, plain JSON.
         attach: the token of a session to join instead of a new one.
         client: name and version of the client, for the log.
     """

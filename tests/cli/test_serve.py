@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import httpx
 import pytest
 
+from openenv_gym import OpenEnvGym
+from openenv_gym.errors import InvalidArgument, Unauthorized
 from tests.served import ServerProcess, serve_command
 
 
@@ -33,6 +36,14 @@ def serve(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["CartPole-v1", "--vectorization", "foo"], "'lanes' or 'native'"),
         (["Pendulum-v1", "--vectorization", "native"], "serve it with vectorization='lanes'"),
         (["nowhere:Env"], "cannot be imported"),
+        ([":Env"], "cannot be imported"),
+        (["CartPole-v1", "--import", "nowhere"], "nowhere cannot be imported"),
+        (["CartPole-v1", "--host", "0.0.0.0"], "OPENENV_TOKEN"),
+        (["CartPole-v1", "--token-file", "nowhere/token"], "--token-file nowhere/token cannot be read"),
+        (["CartPole-v1", "--token-file", "tests/__init__.py"], "a token is"),
+        (["CartPole-v1", "--allow-origin", "page.example"], "an origin looks like"),
+        (["CartPole-v1", "--client-id", "os:Env-v0"], "--import"),
+        (["CartPole-v1", "--client-kwarg", "render_mode"], "render_mode"),
     ],
 )
 def test_a_command_that_cannot_work_says_why_in_one_line(arguments: list[str], said: str) -> None:
@@ -46,3 +57,42 @@ def test_a_command_that_cannot_work_says_why_in_one_line(arguments: list[str], s
 def test_a_typed_environment_is_served_by_its_class_or_by_its_app(target: str) -> None:
     with ServerProcess(serve_command(target)) as server:
         assert httpx.post(f"{server.url}/reset", json={"seed": 4}).json()["observation"]["total"] == 4
+
+
+PLUGIN = """
+import gymnasium
+from gymnasium.envs.classic_control import PendulumEnv
+
+gymnasium.register("Heavy-v0", PendulumEnv)
+gymnasium.register("Other-v0", PendulumEnv)
+"""
+
+
+def test_a_plug_in_is_imported_before_its_ids_are_looked_up(tmp_path: Path) -> None:
+    (tmp_path / "my_plug_in.py").write_text(PLUGIN)
+    options = ["--import", "my_plug_in", "--client-id", "Other-v0", "--client-kwarg", "g"]
+    with ServerProcess(serve_command("Heavy-v0", *options), cwd=tmp_path) as server:
+        for asked in ({}, {"env_id": "Other-v0"}, {"env_kwargs": {"g": 1.5}}):
+            env = OpenEnvGym(server.url, **asked)
+            env.reset(seed=1)
+            env.close()
+        with pytest.raises(InvalidArgument, match="may choose: g"):
+            OpenEnvGym(server.url, env_kwargs={"m": 2})
+
+
+@pytest.mark.parametrize("how", ["file", "variable"])
+def test_a_token_keeps_others_out(how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = "the-token-of-the-operator"
+    (tmp_path / "token").write_text(f"{token}\n")
+    monkeypatch.setenv("OPENENV_TOKEN", "" if how == "file" else token)
+    options = ["--token-file", str(tmp_path / "token")] if how == "file" else []
+    options += ["--allow-host", "env.example", "--allow-origin", "https://page.example"]
+    with ServerProcess(serve_command("CartPole-v1", *options)) as server:
+        monkeypatch.delenv("OPENENV_TOKEN")
+        with pytest.raises(Unauthorized):
+            OpenEnvGym(server.url)
+        shown = {"Authorization": f"Bearer {token}", "Host": "env.example", "Origin": "https://page.example"}
+        assert httpx.post(f"{server.url}/reset", headers=shown).status_code == 200
+        monkeypatch.setenv("OPENENV_TOKEN", token)
+        OpenEnvGym(server.url).close()
+        assert token not in server.output()

@@ -401,7 +401,7 @@ def test_mcp_has_sessions_and_no_tools() -> None:
     ],
 )
 def test_mcp_says_in_json_rpc_what_is_wrong(http: httpx.Client, body: bytes, code: int) -> None:
-    said = ok(http.post("/mcp", content=body))
+    said = ok(http.post("/mcp", content=body, headers={"content-type": "application/json"}))
     assert (said["jsonrpc"], said["id"], said["error"]["code"]) == ("2.0", None, code)
 
 
