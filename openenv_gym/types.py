@@ -2,8 +2,8 @@
 
 One currency flows from every environment to every face: **rows**, any subset of
 ``(lane, agent)`` in any order. A single environment is one lane with one agent; nothing is a
-special case. This page imports only NumPy, msgspec and Gymnasium's ``Space``, and may be imported from
-anywhere.
+special case. This page imports only NumPy, msgspec, typing_extensions and Gymnasium's ``Space``, and may
+be imported from anywhere.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
-from typing import Any, Literal, TypeAlias
+from typing import Any, Generic, Literal, TypeAlias
 
 import numpy as np
 from gymnasium import Space
 from msgspec import Struct
 from numpy.typing import NDArray
+from typing_extensions import TypeVar
 
 __all__ = [
     "AUTORESET_MODES",
@@ -29,6 +30,7 @@ __all__ = [
     "Rows",
     "Signature",
     "Slots",
+    "StepResult",
 ]
 
 Plain: TypeAlias = Any
@@ -39,6 +41,9 @@ Columns: TypeAlias = Any
 
 Autoreset: TypeAlias = Literal["NextStep", "SameStep", "Disabled"]
 AUTORESET_MODES: tuple[Autoreset, ...] = ("NextStep", "SameStep", "Disabled")
+
+
+ObsT = TypeVar("ObsT", default=dict[str, Any])
 
 
 class Phase(IntEnum):
@@ -169,3 +174,26 @@ class Signature:
     kinds: tuple[str, ...] = ()
     spec: Mapping[str, Plain] = field(default_factory=dict)
     views: tuple[str, ...] = ("array", "typed")
+
+
+@dataclass
+class StepResult(Generic[ObsT]):
+    """The answer to a reset or step in OpenEnv's fields.
+
+    Attributes:
+        observation: a model, or a dict of fields.
+        reward: ``None`` if the server gave none, as at a reset.
+        done: whether the episode is over.
+        metadata: what the server sent beside the observation.
+        terminated: whether it ended by its own rules; ``done``, from a server that does not say.
+        truncated: whether it was cut off.
+        info: Gymnasium's, from a server that has it.
+    """
+
+    observation: ObsT
+    reward: float | None = None
+    done: bool = False
+    metadata: dict[str, Any] | None = None
+    terminated: bool = False
+    truncated: bool = False
+    info: dict[str, Any] = field(default_factory=dict)

@@ -7,27 +7,41 @@ for tests without a port.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeAlias
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidProxyStatus,
+    InvalidStatus,
+    InvalidURI,
+)
 from websockets.typing import Subprotocol
+from websockets.uri import parse_uri
 
 from openenv_gym.client.addresses import websocket_url
 from openenv_gym.client.dialects import agreed, default_hello, is_native, offered, signature_of
 from openenv_gym.client.endings import SESSION_OVER, ended_by_close, lost
 from openenv_gym.client.forks import let_go_in_children
+from openenv_gym.client.proxies import ProxyChoice, proxy_for
+from openenv_gym.client.refusals import refused, speechless, unreachable
+from openenv_gym.client.sockets import keep_alive, tls_for
 from openenv_gym.client.tokens import LOG, authorized
-from openenv_gym.client.transports import keep_alive, refusal
+from openenv_gym.client.waiting import Patience, keep_trying_async
 from openenv_gym.errors import (
     Closed,
     ConnectFailed,
+    ConnectionLost,
     DeadlineExceeded,
     InvalidArgument,
+    MissingExtra,
     OpenEnvGymError,
     ProtocolViolation,
+    ServerClosed,
 )
 from openenv_gym.types import Rows, Signature, Slots
 from openenv_gym.wire.messages import Answer, Hello, Value
@@ -90,7 +104,8 @@ class AsyncSocketTransport:
         headers: dict[str, str] | None = None,
         timeout: float | None = 10.0,
         max_bytes: int = 2**30,
-        proxy: str | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        proxy: ProxyChoice = True,
     ) -> Self:
         """Connect.
 
@@ -100,14 +115,23 @@ class AsyncSocketTransport:
             headers: to send with the handshake; without ``Authorization``, ``OPENENV_TOKEN`` gives it.
             timeout: seconds for the connection and the handshake.
             max_bytes: the largest message to accept.
-            proxy: the address of an HTTP or SOCKS proxy to go through.
+            ssl_context: how to speak TLS to a ``wss`` address; by default as OpenSSL is set up.
+            proxy: a proxy's address, ``True`` for what the environment says, ``None`` for none.
 
         Raises:
-            ConnectFailed: if nobody answers, or not with a WebSocket.
+            ConnectFailed: if nobody answers, not with a WebSocket, or with a certificate that is not
+                trusted.
             Unauthorized: if the server wants a token.
             Forbidden: if it does not answer to the name in the URL, or refuses for a reason of its own.
-            InvalidArgument: if the URL is no WebSocket's.
+            InvalidArgument: if the URL is no WebSocket's, or the proxy's address none.
+            MissingExtra: if a SOCKS proxy is to be gone through without ``python-socks``.
         """
+        try:
+            uri = parse_uri(url)
+        except InvalidURI as error:
+            raise InvalidArgument(f"{url!r:.200} is no WebSocket address: {error}") from error
+        through = proxy_for(uri.host, uri.port, secure=uri.secure, choice=proxy)
+        tls = tls_for(secure=uri.secure, context=ssl_context)
         try:
             connection = await _Connect(
                 url,
@@ -118,21 +142,24 @@ class AsyncSocketTransport:
                 max_size=max_bytes,
                 compression=None,  # slows big frames twenty times
                 ping_interval=None,  # an event loop that a trainer keeps busy would miss the answer
-                proxy=proxy,
+                proxy=None if through is None else through.url,
+                ssl=tls,
                 logger=LOG,
             )
-        except InvalidURI as error:
-            raise InvalidArgument(f"{url!r:.200} is no WebSocket address: {error}") from error
-        except InvalidStatus as error:
-            raise refusal(error, [error.response]) from error
+        except (InvalidStatus, InvalidProxyStatus) as error:
+            raise refused(error.response, proxy=isinstance(error, InvalidProxyStatus)) from error
         except InvalidHandshake as error:
-            raise refusal(error, []) from error
+            raise speechless(error) from error
         except TimeoutError as error:
-            raise ConnectFailed(f"{url} does not answer the handshake; is it an OpenEnv server?") from error
-        except (OSError, EOFError) as error:
             raise ConnectFailed(
-                f"no server answers at {url} ({error}); is it running, and is the port right?", url=url
+                f"{uri.host}:{uri.port} does not answer the handshake; is it an OpenEnv server?"
             ) from error
+        except (OSError, EOFError) as error:
+            if through is None or isinstance(error, ssl.SSLError):
+                raise unreachable(error, uri.host, uri.port) from error
+            raise unreachable(error, through.host, through.port, proxy=True) from error
+        except ImportError as error:
+            raise MissingExtra("a SOCKS proxy wants: pip install 'python-socks[asyncio]'") from error
         keep_alive(connection.transport.get_extra_info("socket"))
         return cls(connection)
 
@@ -264,9 +291,11 @@ class AsyncClient:
         *,
         dialect: str | None = None,
         headers: dict[str, str] | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        proxy: ProxyChoice = True,
         connect_timeout: float | None = 10.0,
+        wait_timeout: float | None = 10.0,
         timeout: float | None = None,
-        proxy: str | None = None,
     ) -> Self:
         """A client of the server at a URL.
 
@@ -275,12 +304,15 @@ class AsyncClient:
             hello: the session to ask for; by default one lane, as arrays.
             dialect: ``native``, ``json``, or ``None`` to take the native one where the server has it.
             headers: to send with the handshake.
+            ssl_context: how to speak TLS to an ``https`` address; by default as OpenSSL is set up.
+            proxy: a proxy's address, ``True`` for what the environment says, ``None`` for none.
             connect_timeout: seconds for the connection and the handshake.
+            wait_timeout: seconds to wait for a server that is starting; 0 makes one attempt, ``None``
+                waits for as long as it takes.
             timeout: seconds to wait for an answer; ``None`` waits for as long as it takes.
-            proxy: the address of an HTTP or SOCKS proxy to go through.
 
         Raises:
-            ConnectFailed: if there is no server.
+            ConnectFailed: if there is no server, or none comes in time.
             CapacityReached: if the server is full.
             ProtocolViolation: if the server does not speak the dialect.
         """
@@ -289,9 +321,17 @@ class AsyncClient:
         address = websocket_url(url, render_mode=hello.config.get("render_mode"))
 
         async def connect(subprotocols: tuple[str, ...]) -> AsyncTransport:
-            return await AsyncSocketTransport.to(
-                address, subprotocols=subprotocols, headers=headers, timeout=connect_timeout, proxy=proxy
-            )
+            async def attempt() -> AsyncTransport:
+                return await AsyncSocketTransport.to(
+                    address,
+                    subprotocols=subprotocols,
+                    headers=headers,
+                    timeout=connect_timeout,
+                    ssl_context=ssl_context,
+                    proxy=proxy,
+                )
+
+            return await keep_trying_async(attempt, Patience(wait_timeout))
 
         return await cls.over(connect, hello, dialect=dialect, timeout=timeout)
 
@@ -318,10 +358,11 @@ class AsyncClient:
         seeds: int | list[int | None] | None = None,
         options: dict[str, Any] | None = None,
         episode_ids: list[str] | None = None,
+        data: dict[str, Any] | None = None,
     ) -> Rows:
-        """Begin an episode in some lanes, or in all."""
+        """Begin an episode in some lanes, or in all; ``data`` is whatever else the environment takes."""
         async with self._turn:
-            await self._send(self.protocol.reset(lanes, seeds, options, episode_ids))
+            await self._send(self.protocol.reset(lanes, seeds, options, episode_ids, data))
             return await self._receive_rows()
 
     async def step(self, slots: Slots | None, actions: Any) -> Rows:
@@ -367,9 +408,10 @@ class AsyncClient:
         seeds: int | list[int | None] | None = None,
         options: dict[str, Any] | None = None,
         episode_ids: list[str] | None = None,
+        data: dict[str, Any] | None = None,
     ) -> None:
         """Ask for a reset; the rows come with :meth:`receive_rows`."""
-        await self._send(self.protocol.reset(lanes, seeds, options, episode_ids))
+        await self._send(self.protocol.reset(lanes, seeds, options, episode_ids, data))
 
     async def send_step(self, slots: Slots | None, actions: Any) -> None:
         """Ask for a step; the rows come with :meth:`receive_rows`."""
@@ -412,7 +454,13 @@ class AsyncClient:
 
     async def _send(self, data: Any) -> None:
         try:
-            await self._transport.send(data)
+            try:
+                await self._transport.send(data)
+            except (ServerClosed, ConnectionLost):
+                if self.protocol.waiting > 1:
+                    raise  # whoever awaits the earlier answers hears what came before the end
+                while True:  # first what it said, unasked: that it is full, for one
+                    self.protocol.receive(await self._transport.receive())
         except BaseException:  # cancelled in the middle of a message, too
             self._fail()
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
@@ -10,7 +11,9 @@ from openenv_gym.client.addresses import websocket_url
 from openenv_gym.client.dialects import agreed, default_hello, is_native, offered, signature_of
 from openenv_gym.client.endings import SESSION_OVER
 from openenv_gym.client.forks import let_go_in_children
+from openenv_gym.client.proxies import ProxyChoice
 from openenv_gym.client.transports import SocketTransport, Transport
+from openenv_gym.client.waiting import Patience, keep_trying
 from openenv_gym.errors import OpenEnvGymError, ProtocolViolation
 from openenv_gym.types import Rows, Signature, Slots
 from openenv_gym.wire.messages import Answer, Hello, Value
@@ -74,18 +77,47 @@ class Client:
         *,
         dialect: str | None = None,
         headers: dict[str, str] | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        proxy: ProxyChoice = True,
         connect_timeout: float | None = 10.0,
+        wait_timeout: float | None = 10.0,
         timeout: float | None = None,
     ) -> Client:
-        """A client of the server at a URL."""
+        """A client of the server at a URL.
+
+        Args:
+            url: of the server.
+            hello: the session to ask for; by default one lane, as arrays.
+            dialect: ``native``, ``json``, or ``None`` to take the native one where the server has it.
+            headers: to send with the handshake.
+            ssl_context: how to speak TLS to an ``https`` address; by default as OpenSSL is set up.
+            proxy: an ``http`` proxy's address, ``True`` for what the environment says, ``None`` for none.
+            connect_timeout: seconds for the connection and the handshake.
+            wait_timeout: seconds to wait for a server that is starting; 0 makes one attempt, ``None``
+                waits for as long as it takes.
+            timeout: seconds to wait for an answer; ``None`` waits for as long as it takes.
+
+        Raises:
+            ConnectFailed: if there is no server, or none comes in time.
+            CapacityReached: if the server is full.
+            ProtocolViolation: if the server does not speak the dialect.
+        """
         hello = hello or default_hello()
         # JSON has no hello; there the query says what can be said of it.
         address = websocket_url(url, render_mode=hello.config.get("render_mode"))
 
         def connect(subprotocols: tuple[str, ...]) -> Transport:
-            return SocketTransport(
-                address, subprotocols=subprotocols, headers=headers, timeout=connect_timeout
-            )
+            def attempt() -> Transport:
+                return SocketTransport(
+                    address,
+                    subprotocols=subprotocols,
+                    headers=headers,
+                    timeout=connect_timeout,
+                    ssl_context=ssl_context,
+                    proxy=proxy,
+                )
+
+            return keep_trying(attempt, Patience(wait_timeout))
 
         return cls(connect, hello, dialect=dialect, timeout=timeout)
 
@@ -112,9 +144,10 @@ class Client:
         seeds: int | list[int | None] | None = None,
         options: dict[str, Any] | None = None,
         episode_ids: list[str] | None = None,
+        data: dict[str, Any] | None = None,
     ) -> Rows:
-        """Begin an episode in some lanes, or in all."""
-        self.send_reset(lanes, seeds, options, episode_ids)
+        """Begin an episode in some lanes, or in all; ``data`` is whatever else the environment takes."""
+        self.send_reset(lanes, seeds, options, episode_ids, data)
         return self.receive_rows()
 
     def step(self, slots: Slots | None, actions: Any) -> Rows:
@@ -158,9 +191,10 @@ class Client:
         seeds: int | list[int | None] | None = None,
         options: dict[str, Any] | None = None,
         episode_ids: list[str] | None = None,
+        data: dict[str, Any] | None = None,
     ) -> None:
         """Ask for a reset; the rows come with :meth:`receive_rows`."""
-        self._send(self.protocol.reset(lanes, seeds, options, episode_ids))
+        self._send(self.protocol.reset(lanes, seeds, options, episode_ids, data))
 
     def send_step(self, slots: Slots | None, actions: Any) -> None:
         """Ask for a step; the rows come with :meth:`receive_rows`."""

@@ -16,7 +16,6 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -27,8 +26,11 @@ from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
-from openenv_gym.client.endings import ended_by_close, lost, refused
+from openenv_gym.client.endings import ended_by_close, lost
 from openenv_gym.client.frames import FrameReader
+from openenv_gym.client.proxies import ProxyChoice, proxy_for
+from openenv_gym.client.refusals import refused, speechless
+from openenv_gym.client.sockets import open_socket, tls_for
 from openenv_gym.client.tokens import LOG, authorized
 from openenv_gym.errors import (
     Closed,
@@ -39,13 +41,12 @@ from openenv_gym.errors import (
     ProtocolViolation,
 )
 
-__all__ = ["SocketTransport", "Transport", "keep_alive", "refusal"]
+__all__ = ["SocketTransport", "Transport"]
 
 _RECEIVE_BYTES = 1 << 18
 _SOON_SECONDS = 200e-6
 _CAN_LOOK = hasattr(os, "sched_yield") and hasattr(socket, "MSG_DONTWAIT")
 _LAST_WORDS_SECONDS = 0.2
-_KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
 
 
 class Transport(Protocol):
@@ -70,17 +71,6 @@ class Transport(Protocol):
         """Let go without a word, as a forked child must of what belongs to its parent."""
 
 
-def keep_alive(connection: Any) -> None:
-    """Have the kernel notice that the other machine is gone, in about a minute.
-
-    In the place of WebSocket pings, which a client cannot answer while its trainer thinks.
-    """
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in _KEEPALIVE:
-        if hasattr(socket, name):
-            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-
-
 class SocketTransport:
     """A WebSocket over a blocking socket.
 
@@ -90,11 +80,14 @@ class SocketTransport:
         headers: to send with the handshake; without ``Authorization``, ``OPENENV_TOKEN`` gives it.
         timeout: seconds for the connection and the handshake.
         max_bytes: the largest message to accept.
+        ssl_context: how to speak TLS to a ``wss`` address; by default as OpenSSL is set up.
+        proxy: an ``http`` proxy's address, ``True`` for what the environment says, ``None`` for none.
 
     Raises:
-        ConnectFailed: if nobody answers, or not with a WebSocket.
+        ConnectFailed: if nobody answers, not with a WebSocket, or with a certificate that is not trusted.
         Unauthorized: if the server wants a token.
         Forbidden: if it does not answer to the name in the URL, or refuses for a reason of its own.
+        InvalidArgument: if the URL is no WebSocket's, or the proxy none of those.
     """
 
     def __init__(
@@ -105,6 +98,8 @@ class SocketTransport:
         headers: dict[str, str] | None = None,
         timeout: float | None = 10.0,
         max_bytes: int = 2**30,
+        ssl_context: ssl.SSLContext | None = None,
+        proxy: ProxyChoice = True,
     ) -> None:
         try:
             uri = parse_uri(url)
@@ -120,7 +115,13 @@ class SocketTransport:
         self._secure = uri.secure
         self._soon = False
         self.subprotocol: str | None = None
-        self._socket = self._connect(uri.host, uri.port, timeout, tls=uri.secure)
+        self._socket = open_socket(
+            uri.host,
+            uri.port,
+            timeout=timeout,
+            tls=tls_for(secure=uri.secure, context=ssl_context),
+            proxy=proxy_for(uri.host, uri.port, secure=uri.secure, choice=proxy),
+        )
         try:
             self._shake_hands(authorized(url, headers))
             self._socket.settimeout(None)
@@ -129,32 +130,13 @@ class SocketTransport:
             raise
         self._timeout: float | None = None
 
-    def _connect(self, host: str, port: int, timeout: float | None, *, tls: bool) -> socket.socket:
-        try:
-            connection = socket.create_connection((host, port), timeout)
-            try:
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                keep_alive(connection)
-                if tls:
-                    connection = ssl.create_default_context().wrap_socket(connection, server_hostname=host)
-            except BaseException:
-                connection.close()
-                raise
-        except OSError as error:
-            raise ConnectFailed(
-                f"no server answers at {host}:{port} ({error}); is it running, and is the port right?",
-                host=host,
-                port=port,
-            ) from error
-        return connection
-
     def _shake_hands(self, headers: dict[str, str]) -> None:
         request = self._protocol.connect()
         for name, value in headers.items():
             request.headers[name] = value
         self._protocol.send_request(request)
-        self._flush()
         try:
+            self._flush()
             events = self._await_response()
         except TimeoutError as error:
             raise ConnectFailed(
@@ -162,8 +144,10 @@ class SocketTransport:
             ) from error
         except OSError as error:
             raise ConnectFailed(f"the connection broke in the handshake: {error}") from error
-        if self._protocol.handshake_exc is not None:
-            raise refusal(self._protocol.handshake_exc, events) from self._protocol.handshake_exc
+        failure = self._protocol.handshake_exc
+        if failure is not None:
+            response = next((event for event in events if isinstance(event, Response)), None)
+            raise (speechless(failure) if response is None else refused(response)) from failure
         self.subprotocol = self._protocol.subprotocol
 
     def _await_response(self) -> list[Any]:
@@ -347,11 +331,3 @@ class SocketTransport:
 
 
 _DATA = frozenset({Opcode.TEXT, Opcode.BINARY, Opcode.CONT})
-
-
-def refusal(error: Exception, events: Iterable[Any]) -> OpenEnvGymError:
-    """What a handshake that failed means: the server's own words are in its response, if there is one."""
-    response = next((event for event in events if isinstance(event, Response)), None)
-    if response is None:
-        return ConnectFailed(f"the server does not speak WebSocket: {error}")
-    return refused(response.status_code, response.reason_phrase, bytes(response.body or b""))

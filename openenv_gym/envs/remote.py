@@ -7,21 +7,19 @@ Both answer the same few questions with rows, so that :class:`OpenEnvGym` and
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-import httpx
 from gymnasium import Space
 
-from openenv_gym.client.addresses import http_url
 from openenv_gym.client.blocking import Client
-from openenv_gym.client.endings import refused
-from openenv_gym.client.tokens import authorized
+from openenv_gym.client.pages import fetch_json
+from openenv_gym.client.proxies import ProxyChoice
 from openenv_gym.envs.fields import FieldsLanes, Translation
 from openenv_gym.errors import (
     Closed,
-    ConnectFailed,
     InvalidArgument,
     ProtocolViolation,
     ResetNeeded,
@@ -116,8 +114,14 @@ class Options:
     """To send with each request."""
     timeout: float | None = None
     """Seconds to wait for an answer."""
+    ssl_context: ssl.SSLContext | None = None
+    """How to speak TLS."""
+    proxy: ProxyChoice = True
+    """What to go through."""
     connect_timeout: float | None = 10.0
     """Seconds to wait for a connection."""
+    wait_timeout: float | None = 10.0
+    """Seconds to wait for a server that is starting."""
 
     @property
     def config(self) -> dict[str, Any]:
@@ -178,8 +182,11 @@ class Remote:
                 hello,
                 dialect=options.dialect,
                 headers=options.headers,
+                ssl_context=options.ssl_context,
+                proxy=options.proxy,
                 timeout=options.timeout,
                 connect_timeout=options.connect_timeout,
+                wait_timeout=options.wait_timeout,
             )
 
         first = client()
@@ -195,7 +202,7 @@ class Remote:
                 )
             published: dict[str, Any] | None = None
             if options.render_mode is not None or not spaces.complete:
-                published = _fetch_exact(url, options.headers, options.connect_timeout)
+                published = _fetch_exact(url, options)
             if options.render_mode is not None:
                 _check_renders(url, published, options.render_mode)
             signature, translation = _signature_of(url, published, spaces, lanes, mode)
@@ -290,18 +297,15 @@ def _signature_of(
     return signature, Translation(signature, spaces.encode_action, spaces.decode_observation, lifted=True)
 
 
-def _fetch_exact(url: str, headers: dict[str, str] | None, timeout: float | None) -> dict[str, Any] | None:
+def _fetch_exact(url: str, options: Options) -> dict[str, Any] | None:
     """What the server's ``/schema`` says under ``gymnasium``, as only a server of ours does."""
-    address = http_url(url, "/schema")
-    try:
-        answer = httpx.get(address, headers=authorized(url, headers), timeout=timeout, follow_redirects=False)
-        if answer.status_code in (401, 403):
-            raise refused(answer.status_code, answer.reason_phrase, answer.content)
-        answer.raise_for_status()
-        schema = answer.json()
-    except (httpx.HTTPError, ValueError) as error:
-        raise ConnectFailed(f"{address} does not answer with a schema: {error}") from error
-    if type(schema) is not dict:
-        raise ProtocolViolation(f"{address} answers with {type(schema).__name__}; an object was expected")
+    schema = fetch_json(
+        url,
+        "/schema",
+        headers=options.headers,
+        ssl_context=options.ssl_context,
+        proxy=options.proxy,
+        timeout=options.connect_timeout,
+    )
     exact = schema.get("gymnasium")
     return exact if type(exact) is dict else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import ssl
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, create_empty_array
 
+from openenv_gym.client.proxies import ProxyChoice
 from openenv_gym.envs.infos import vector_infos
 from openenv_gym.envs.observations import RowReader
 from openenv_gym.envs.remote import Options, Remote, Spaces
@@ -48,8 +50,12 @@ class OpenEnvVectorEnv(VectorEnv[Any, Any, Any]):
         dialect: ``native``, ``json``, or ``None`` for the best that the server has.
         headers: to send with each request; without ``Authorization``, the environment variable
             ``OPENENV_TOKEN`` gives the token.
+        ssl_context: how to speak TLS to an ``https`` address; by default as OpenSSL is set up.
+        proxy: an ``http`` proxy's address, ``True`` for what the environment says, ``None`` for none.
         timeout: seconds to wait for an answer; ``None`` waits for as long as it takes.
         connect_timeout: seconds to wait for a connection.
+        wait_timeout: seconds to wait for a server that is starting; 0 makes one attempt, ``None`` waits
+            for as long as it takes.
 
     Raises:
         ConnectFailed: if no server answers.
@@ -82,8 +88,11 @@ class OpenEnvVectorEnv(VectorEnv[Any, Any, Any]):
         decode_observation: Callable[[dict[str, Any]], Any] | None = None,
         dialect: str | None = None,
         headers: dict[str, str] | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        proxy: ProxyChoice = True,
         timeout: float | None = None,
         connect_timeout: float | None = 10.0,
+        wait_timeout: float | None = 10.0,
     ) -> None:
         mode = autoreset_mode.value if isinstance(autoreset_mode, AutoresetMode) else autoreset_mode
         self._remote = Remote(
@@ -98,8 +107,11 @@ class OpenEnvVectorEnv(VectorEnv[Any, Any, Any]):
                 env_id=env_id,
                 env_kwargs=env_kwargs,
                 headers=headers,
+                ssl_context=ssl_context,
+                proxy=proxy,
                 timeout=timeout,
                 connect_timeout=connect_timeout,
+                wait_timeout=wait_timeout,
             ),
         )
         signature = self._remote.signature

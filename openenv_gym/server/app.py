@@ -83,11 +83,12 @@ class Application(FastAPI):
         await self._enter(scope, receive, send)
 
     async def _serve(self, scope: Any, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket" and scope["path"] in ("/ws", "/mcp"):
+        path = _route(scope)
+        if scope["type"] == "websocket" and path in ("/ws", "/mcp"):
             # Nobody is left to tell: the client vanished while something was sent to it, or the
             # server shuts down and would log this as a failure.
             with suppress(OSError, asyncio.CancelledError):
-                await self._serve_websocket(scope["path"], Connection(scope, receive, send))
+                await self._serve_websocket(path, Connection(scope, receive, send))
         else:
             await super().__call__(scope, receive, send)
 
@@ -106,6 +107,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
     assert isinstance(app, Application)
     await app.close()
+
+
+def _route(scope: Any) -> str:
+    """The path below the one that the application is mounted at."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "").rstrip("/")
+    return path.removeprefix(root) if path.startswith(f"{root}/") else path
 
 
 def _facts(house: House) -> APIRouter:

@@ -134,9 +134,10 @@ class ClientProtocol:
         seeds: int | list[int | None] | None = None,
         options: dict[str, Any] | None = None,
         episode_ids: list[str] | None = None,
+        data: dict[str, Any] | None = None,
     ) -> Any:
         """A reset to send."""
-        return self._request(Reset(self._seq + 1, lanes, seeds, options, episode_ids), Answer)
+        return self._request(Reset(self._seq + 1, lanes, seeds, options, episode_ids, data), Answer)
 
     def observe(self, lane: int = 0, agent: int = 0) -> Any:
         """A question for one slot's observation, to send."""

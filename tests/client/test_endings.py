@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import http.server
-import os
 import re
 import signal
 import socket
@@ -14,7 +13,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import pytest
 import websockets.sync.server
 from websockets.utils import accept_key
@@ -31,7 +29,6 @@ from openenv_gym.errors import (
     DeadlineExceeded,
     InvalidArgument,
     ProtocolViolation,
-    ResetNeeded,
     ServerClosed,
 )
 from openenv_gym.wire.codecs.native import SUBPROTOCOL
@@ -49,7 +46,7 @@ def test_nobody_listens(open_client: OpenClient) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with pytest.raises(ConnectFailed, match="is it running"):
-        open_client(f"http://127.0.0.1:{port}")
+        open_client(f"http://127.0.0.1:{port}", wait_timeout=0)
 
 
 @pytest.mark.parametrize(("version", "said"), [("HTTP/1.0", "WebSocket"), ("HTTP/1.1", "404")])
@@ -91,7 +88,7 @@ def test_a_server_that_speaks_no_http(open_client: OpenClient) -> None:
 def test_a_server_that_hangs_up_in_the_handshake(open_client: OpenClient) -> None:
     with _accepting(lambda connection: None) as url:
         with pytest.raises(ConnectFailed):
-            open_client(url)
+            open_client(url, wait_timeout=0)
 
 
 def test_a_server_that_never_answers_the_handshake(open_client: OpenClient) -> None:
@@ -439,100 +436,3 @@ def test_closing_when_the_server_is_gone(open_client: OpenClient, cartpole: GymS
         proxy.cut_after(0, reset=True)
         client.close()
         client.close()
-
-
-# a forked child --------------------------------------------------------------------------------
-
-
-def in_child(work: Callable[[], object]) -> None:
-    """Run some work in a forked child and demand that it succeeds."""
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            work()
-            code = 0
-        finally:
-            os._exit(code)
-    _, status = os.waitpid(pid, 0)
-    assert os.waitstatus_to_exitcode(status) == 0
-
-
-def expect(error: type[OpenEnvGymError], use: Callable[[], object]) -> None:
-    """``pytest.raises`` in a child, where a failure has nobody to report to."""
-    try:
-        use()
-    except error:
-        return
-    raise AssertionError(f"{error.__name__} was not raised")
-
-
-def test_a_forked_child_cannot_use_an_environment_and_does_no_harm(cartpole: GymServer) -> None:
-    env = OpenEnvGym(cartpole.url)
-    env.reset(seed=0)
-
-    def work() -> None:
-        expect(ResetNeeded, lambda: env.step(1))
-        env.close()
-        env.close()
-        expect(Closed, env.reset)
-
-    in_child(work)
-    assert env.step(1)[1] == 1.0
-    assert env.state()["step_count"] == 1
-    env.close()
-
-
-@pytest.mark.parametrize("dialect", ["native", "json"])
-def test_a_forked_child_cannot_use_lanes_and_does_no_harm(cartpole: GymServer, dialect: str) -> None:
-    envs = OpenEnvVectorEnv(cartpole.url, 3, dialect=dialect)
-    envs.reset(seed=0)
-
-    def work() -> None:
-        expect(ResetNeeded, lambda: envs.step(np.zeros(3, int)))
-        envs.close()
-
-    in_child(work)
-    assert envs.step(np.zeros(3, int))[1].tolist() == [1.0, 1.0, 1.0]
-    envs.close()
-
-
-def test_a_forked_child_cannot_use_a_client_and_does_no_harm(
-    open_client: OpenClient, cartpole: GymServer
-) -> None:
-    client = open_client(cartpole.url)
-    client.reset(seeds=[0])
-
-    def work() -> None:
-        if isinstance(getattr(client, "client", None), AsyncClient):
-            expect(Closed, lambda: asyncio.run(client.client.step_one(1)))
-            asyncio.run(client.client.close())
-        else:
-            expect(Closed, lambda: client.step_one(1))
-            client.close()
-
-    in_child(work)
-    in_child(work)
-    assert client.step_one(1).reward[0] == 1.0
-
-
-def test_a_forked_child_can_begin_a_session_of_its_own(cartpole: GymServer) -> None:
-    env = OpenEnvGym(cartpole.url)
-    env.reset(seed=0)
-
-    def work() -> None:
-        own = OpenEnvGym(cartpole.url)
-        own.reset(seed=0)
-        own.step(0)
-        own.close()
-
-    in_child(work)
-    assert env.step(1)[1] == 1.0
-    env.close()
-
-
-def test_a_child_may_close_what_its_parent_has_closed(cartpole: GymServer) -> None:
-    env = OpenEnvGym(cartpole.url)
-    env._remote.lanes.close()  # the session is over; the face does not know it yet
-    in_child(env.close)
-    env.close()

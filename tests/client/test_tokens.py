@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from openenv_gym import OpenEnvGym, OpenEnvVectorEnv, serve_gym
+from openenv_gym.client.pages import fetch_json
 from openenv_gym.client.tokens import authorized
-from openenv_gym.envs.remote import Options, _fetch_exact
+from openenv_gym.envs.remote import Options
 from openenv_gym.envs.serving import GymServer
 from openenv_gym.errors import ConnectFailed, Forbidden, InvalidArgument, OpenEnvGymError, Unauthorized
 from tests.client.conftest import OpenClient
@@ -182,7 +183,7 @@ def test_the_schema_is_not_fetched_from_elsewhere(monkeypatch: pytest.MonkeyPatc
     with stranger(200, body=b"{}") as (elsewhere, seen):
         with stranger(307, {"Location": f"{elsewhere}/schema"}) as (url, shown):
             with pytest.raises(ConnectFailed):
-                _fetch_exact(url, None, 10)
+                fetch_json(url, "/schema")
         assert shown == [("/schema", f"Bearer {TOKEN}")] and seen == []
 
 

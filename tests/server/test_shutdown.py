@@ -53,7 +53,7 @@ def test_ctrl_c_ends_every_client_in_a_typed_error() -> None:
         asyncio.run(play(server))
         assert_ended(server)
         with pytest.raises(ConnectFailed):
-            Client.to(server.url)
+            Client.to(server.url, wait_timeout=0)
 
 
 def test_ctrl_c_ends_clients_that_wait_for_an_answer() -> None:

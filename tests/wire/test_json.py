@@ -277,6 +277,10 @@ def test_the_more_exact_code_of_our_own_server_wins() -> None:
             '{"type":"reset","data":{"seed":3,"options":{"a":[1]},"episode_id":"e"}}',
         ),
         (Reset(1, None, [None]), '{"type":"reset","data":{}}'),
+        (
+            Reset(1, None, [3], data={"task": None, "level": np.int64(2), "seed": 9}),
+            '{"type":"reset","data":{"task":null,"level":2,"seed":3}}',
+        ),
         (State(1), '{"type":"state"}'),
         (Close(), '{"type":"close"}'),
     ],

@@ -32,6 +32,7 @@ from openenv_gym.wire.infos import NO_INFOS, from_dicts
 from openenv_gym.wire.messages import Answer, Close, Error, Mcp, Message, Render, Reset, State, Step, Value
 
 __all__ = [
+    "FieldRows",
     "JsonClientCodec",
     "JsonServerCodec",
     "describe_frame",
@@ -216,6 +217,18 @@ def encode_error(error: OpenEnvGymError, *, over: bool = False) -> str:
 # the client's side ----------------------------------------------------------------------------
 
 
+class FieldRows(Rows):
+    """The row of one answer, and the answer itself.
+
+    Attributes:
+        body: the answer's ``data``, as it came.
+        ours: whether the server says ``terminated``, ``truncated`` and ``info``.
+    """
+
+    body: dict[str, Any]
+    ours: bool
+
+
 class JsonClientCodec:
     """Requests to the text that any OpenEnv server understands, and its answers to messages.
 
@@ -316,10 +329,11 @@ def _reset_data(message: Reset) -> dict[str, Any]:
         data["options"] = plain.describe(message.options)[0]
     if message.episode_ids is not None:
         data["episode_id"] = message.episode_ids[0]
-    return {name: value for name, value in data.items() if value is not None}
+    given = {name: value for name, value in data.items() if value is not None}
+    return given if message.data is None else {**plain.describe(message.data)[0], **given}
 
 
-def _rows(body: dict[str, Any], phase: Phase) -> Rows:
+def _rows(body: dict[str, Any], phase: Phase) -> FieldRows:
     fields, done = body["observation"], bool(body.get("done"))
     metadata = body.get("metadata") or fields.get("metadata") or {}
     if type(metadata) is not dict:
@@ -339,7 +353,7 @@ def _rows(body: dict[str, Any], phase: Phase) -> Rows:
     if reward is None:
         # A reset has no reward; a step whose reward is null had one that JSON cannot say.
         reward = 0.0 if phase is Phase.RESET else math.nan
-    return Rows(
+    return FieldRows(
         lane=_ONE.lane,
         agent=_ONE.agent,
         phase=np.full(1, phase, np.uint8),
@@ -354,4 +368,6 @@ def _rows(body: dict[str, Any], phase: Phase) -> Rows:
         batch_info=None,
         failures={},
         dense=1,
+        body=body,
+        ours=ours,
     )
