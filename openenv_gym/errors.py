@@ -8,7 +8,8 @@ May be imported from anywhere; imports nothing of the package. The tree::
     │   ├── InvalidArgument      (ValueError)  any other argument that cannot be used
     │   ├── InvalidMessage       (ValueError)  a message that breaks the protocol
     │   │   ├── InvalidJson      text that is not JSON
-    │   │   └── UnknownType      a message of a type that nobody knows
+    │   │   ├── UnknownType      a message of a type that nobody knows
+    │   │   └── MessageTooLarge  a message of more bytes than the other end takes
     │   ├── UnsupportedSpace     (TypeError)   a space that has no schema or no layout
     │   ├── UnsupportedAutoreset (ValueError)  an autoreset mode the environment does not have
     │   ├── ResetNeeded          a step before the first reset, or after the end of an episode
@@ -19,7 +20,7 @@ May be imported from anywhere; imports nothing of the package. The tree::
     │   └── MissingExtra         (ImportError) an optional dependency is not installed
     ├── PeerError                side "peer": the other end refused, ended or misbehaved
     │   ├── ProtocolViolation    the peer sent what its own protocol forbids
-    │   ├── CapacityReached      the server has no lanes left
+    │   ├── CapacityReached      the server has no lanes, or no sessions, left
     │   ├── FactoryFailed        the server could not build the environment
     │   ├── UnknownSession       the server does not know the session
     │   └── ServerClosed         (ConnectionError) the server ended the session
@@ -29,6 +30,7 @@ May be imported from anywhere; imports nothing of the package. The tree::
     │   └── DeadlineExceeded     (TimeoutError)    no answer in time
     └── HostedError              side "environment": the served environment failed
         ├── EnvironmentRaised    it raised
+        ├── EnvironmentDied      its process ended, and the session with it
         └── LayoutMismatch       (ValueError) it returned what its space cannot hold
 """
 
@@ -45,6 +47,7 @@ __all__ = [
     "ConnectFailed",
     "ConnectionLost",
     "DeadlineExceeded",
+    "EnvironmentDied",
     "EnvironmentRaised",
     "FactoryFailed",
     "Forbidden",
@@ -54,6 +57,7 @@ __all__ = [
     "InvalidJson",
     "InvalidMessage",
     "LayoutMismatch",
+    "MessageTooLarge",
     "MissingExtra",
     "OpenEnvGymError",
     "PeerError",
@@ -104,7 +108,7 @@ class OpenEnvGymError(Exception):
         self.fields = fields
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_rebuild, (type(self), self.message, self.fields))
+        return (_rebuild, (type(self), self.message, self.fields), self.__dict__)  # with its notes
 
 
 def _rebuild(cls: type[OpenEnvGymError], message: str, fields: dict[str, Any]) -> OpenEnvGymError:
@@ -151,6 +155,12 @@ class UnknownType(InvalidMessage):
 
     code = "UNKNOWN_TYPE"
     openenv_code = "UNKNOWN_TYPE"
+
+
+class MessageTooLarge(InvalidMessage):
+    """A message has more bytes than the other end takes; on a WebSocket it ends the session."""
+
+    code = "MESSAGE_TOO_LARGE"
 
 
 class UnsupportedSpace(CallerError, TypeError):
@@ -218,7 +228,7 @@ class ProtocolViolation(PeerError):
 
 
 class CapacityReached(PeerError):
-    """The server has no lanes left; fields ``active_lanes`` and ``max_lanes``."""
+    """The server is full; fields ``active_`` and ``max_``, of ``lanes`` or of ``sessions``."""
 
     code = "CAPACITY_REACHED"
     openenv_code = "CAPACITY_REACHED"
@@ -264,7 +274,7 @@ class ConnectionLost(WorldError, ConnectionError):
 
 
 class DeadlineExceeded(WorldError, TimeoutError):
-    """No answer came in time."""
+    """No answer came in time; if the server says so, its message names the setting."""
 
     code = "DEADLINE_EXCEEDED"
 
@@ -280,6 +290,12 @@ class EnvironmentRaised(HostedError):
     """The environment raised; fields ``exception`` (its type's name) and ``during``."""
 
     code = "ENVIRONMENT_RAISED"
+
+
+class EnvironmentDied(HostedError):
+    """The process of the environment ended; fields ``exit_code`` (``-11``: by signal 11) and ``during``."""
+
+    code = "ENVIRONMENT_DIED"
 
 
 class LayoutMismatch(HostedError, ValueError):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any, ClassVar
 
 import gymnasium
@@ -96,6 +100,64 @@ class Fragile(Counter):
     def _break_if(self, during: str) -> None:
         if self.fail == during:
             raise ZeroDivisionError(f"broken in {during}")
+
+
+class Trouble(Counter):
+    """Does what ends a process, or a server's patience, where it is told to.
+
+    Args:
+        note: a file that says what happens in the constructor, if it is there.
+        slow: whether a step is long enough for a thread of its own.
+
+    ``options`` maps ``reset``, ``step``, ``render`` or ``close`` to what happens there: ``hang``,
+    ``exit``, ``interrupt``, ``die``, ``crash`` or ``lambda``.
+    """
+
+    release: ClassVar[threading.Event] = threading.Event()
+    """Lets what hangs in this process go on."""
+
+    def __init__(self, render_mode: str | None = None, note: str = "", slow: bool = False) -> None:
+        super().__init__(render_mode)
+        self.slow = slow
+        self.plan: dict[str, str] = {}
+        if note and Path(note).exists():
+            self._happen(Path(note).read_text())
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        self.plan = options or {}
+        self._happen(self.plan.get("reset"))
+        return super().reset(seed=seed)[0], {"pid": os.getpid()}
+
+    def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        if self.slow:
+            time.sleep(0.005)
+        what = self.plan.get("step")
+        self._happen(what)
+        observation, reward, *_ = super().step(action)
+        return observation, reward, False, False, {"odd": lambda: None} if what == "lambda" else {}
+
+    def render(self) -> str:
+        self._happen(self.plan.get("render"))
+        return super().render()
+
+    def close(self) -> None:
+        self._happen(self.plan.get("close"))
+
+    def _happen(self, what: str | None) -> None:
+        match what:
+            case "hang":
+                if not self.release.wait(30):
+                    raise RuntimeError("nobody came")
+            case "exit":
+                sys.exit(3)
+            case "interrupt":
+                raise KeyboardInterrupt
+            case "die":
+                os._exit(7)
+            case "crash":
+                os.kill(os.getpid(), signal.SIGSEGV)
 
 
 class Diary(Counter):

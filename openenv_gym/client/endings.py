@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from openenv_gym.errors import ConnectionLost, OpenEnvGymError, ProtocolViolation, ServerClosed, WorldError
+from openenv_gym.errors import (
+    ConnectionLost,
+    EnvironmentDied,
+    MessageTooLarge,
+    OpenEnvGymError,
+    ProtocolViolation,
+    ServerClosed,
+    WorldError,
+)
 
 __all__ = ["SESSION_OVER", "ended_by_close", "lost"]
 
-SESSION_OVER = (WorldError, ConnectionError, ProtocolViolation)
+SESSION_OVER = (WorldError, ConnectionError, ProtocolViolation, EnvironmentDied, MessageTooLarge)
 """After these there is nothing to go on with; any other error is about one request."""
 
 # RFC 6455, section 7.4.1, and its registry: normal, going away, service restart.
 _ENDED_BY_SERVER = frozenset({1000, 1001, 1012})
 # What one end says of the other's messages: protocol error, unsupported data, invalid data, policy
-# violation, message too big, mandatory extension.
-_BROKEN_OFF = frozenset({1002, 1003, 1007, 1008, 1009, 1010})
+# violation, mandatory extension.
+_BROKEN_OFF = frozenset({1002, 1003, 1007, 1008, 1010})
+_TOO_BIG = 1009
 
 
 def ended_by_close(code: int, reason: str = "") -> OpenEnvGymError:
@@ -21,6 +30,12 @@ def ended_by_close(code: int, reason: str = "") -> OpenEnvGymError:
     said = f"close code {code}{f': {reason}' if reason else ''}"
     if code in _ENDED_BY_SERVER:
         return ServerClosed(f"the server ended the session ({said})", code=code)
+    if code == _TOO_BIG:
+        return MessageTooLarge(
+            f"a message was larger than the server takes ({said}); the session is over. Send less, or have "
+            "its operator raise max_message_bytes (--max-message-bytes)",
+            code=code,
+        )
     if code in _BROKEN_OFF:
         return ProtocolViolation(f"the server broke off ({said})", code=code)
     return ConnectionLost(f"the connection to the server broke ({said}); the session is lost", code=code)

@@ -6,6 +6,7 @@ answers by putting rows into an :class:`Out`; it never sees a message, a socket 
 
 from __future__ import annotations
 
+import asyncio
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,10 +15,18 @@ from typing import Any, Protocol
 from openenv_gym.errors import CallRefused, EnvironmentRaised, OpenEnvGymError
 from openenv_gym.types import Flag, Signature, Slots
 
-__all__ = ["HostedEnv", "Out", "attributed", "look_up"]
+__all__ = ["ALONE", "FAILURES", "HostedEnv", "Out", "attributed", "look_up", "raised"]
 
 ALONE = int(Flag.TO_MOVE | Flag.OBSERVED)
 """The flags of the only agent of a lane."""
+
+FAILURES: tuple[type[BaseException], ...] = (
+    Exception,
+    SystemExit,
+    KeyboardInterrupt,
+    asyncio.CancelledError,
+)
+"""What foreign code may raise without ending more than its own request: ``sys.exit()`` is one of them."""
 
 
 class Out(Protocol):
@@ -101,11 +110,11 @@ def attributed(during: str) -> Iterator[None]:
         yield
     except OpenEnvGymError:
         raise
-    except Exception as error:
+    except FAILURES as error:
         raise raised(error, during) from error
 
 
-def raised(error: Exception, during: str) -> EnvironmentRaised:
+def raised(error: BaseException, during: str) -> EnvironmentRaised:
     """The environment's own exception as an error of this package."""
     name = type(error).__name__
     text = f"the environment raised {name} during {during}: {error}"

@@ -16,7 +16,7 @@ from typing import Any
 import gymnasium
 
 from openenv_gym.errors import InvalidArgument, OpenEnvGymError, ResetNeeded
-from openenv_gym.hosting.contract import Out, attributed, look_up, raised
+from openenv_gym.hosting.contract import FAILURES, Out, attributed, look_up, raised
 from openenv_gym.types import Phase, Signature, Slots
 
 __all__ = ["GymnasiumLanes", "spec_facts"]
@@ -89,7 +89,7 @@ class GymnasiumLanes:
             out.put(lane, Phase.RESET, observation, 0.0, False, False, info)
         except OpenEnvGymError as error:
             out.fail(lane, error)
-        except Exception as error:  # the boundary to foreign code: one lane fails, the others go on
+        except FAILURES as error:  # the boundary to foreign code: one lane fails, the others go on
             out.fail(lane, raised(error, "reset"))
         else:
             self._life[lane] = _Life.RUNNING
@@ -112,7 +112,7 @@ class GymnasiumLanes:
                     put(lane, Phase.STEP, observation, reward, terminated, truncated, info)
             except OpenEnvGymError as error:
                 self._fail(lane, error, out)
-            except Exception as error:  # the boundary to foreign code: one lane fails, the others go on
+            except FAILURES as error:  # the boundary to foreign code: one lane fails, the others go on
                 self._fail(lane, raised(error, "step"), out)
 
     def _step_idle(self, lane: int, out: Out) -> None:
@@ -170,7 +170,7 @@ class GymnasiumLanes:
         for env in envs:
             try:
                 env.close()
-            except Exception as error:  # the boundary to foreign code: the other lanes close too
+            except FAILURES as error:  # the boundary to foreign code: the other lanes close too
                 failures.append(raised(error, "close"))
         if failures:
             raise failures[0]

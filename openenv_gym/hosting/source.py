@@ -26,7 +26,7 @@ from openenv_gym.errors import (
     OpenEnvGymError,
     UnsupportedAutoreset,
 )
-from openenv_gym.hosting.contract import HostedEnv
+from openenv_gym.hosting.contract import FAILURES, HostedEnv
 from openenv_gym.hosting.gymnasium import GymnasiumLanes, spec_facts
 from openenv_gym.hosting.vector import NativeVector
 from openenv_gym.hosting.views import FieldsView
@@ -161,7 +161,7 @@ class Source:
         extra = {} if render_mode is None else {"render_mode": render_mode}
         try:
             return self.host(signature, extra)
-        except Exception as error:
+        except FAILURES as error:
             raise _factory_failed(self.signature.env_id, error) from error
 
     def is_cheap(self, lanes: int) -> bool:
@@ -199,7 +199,7 @@ def open_source(
     builder = _builder(env, dict(kwargs or {}), native=vectorization == "native")
     try:
         instance, build_seconds = _build_probe(builder)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # but Ctrl-C, which is the operator's
         raise _factory_failed(builder.name, error) from error
     try:
         if isinstance(instance, VectorEnv):
@@ -210,7 +210,7 @@ def open_source(
             return _game_source(builder, instance, calls, build_seconds)
     except OpenEnvGymError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # but Ctrl-C, which is the operator's
         raise _factory_failed(builder.name, error) from error
     finally:
         instance.close()
@@ -271,7 +271,8 @@ def spec_of(env_id: str) -> EnvSpec:
 
 
 def _vector_builder(env_id: str, kwargs: dict[str, Any]) -> Builder:
-    entry_point = spec_of(env_id).vector_entry_point
+    spec = spec_of(env_id)
+    entry_point = spec.vector_entry_point
     if entry_point is None:
         raise InvalidArgument(
             f"{env_id} has no vector environment of its own; serve it with vectorization='lanes'"
@@ -279,7 +280,7 @@ def _vector_builder(env_id: str, kwargs: dict[str, Any]) -> Builder:
     if isinstance(entry_point, str):
         module, _, attribute = entry_point.partition(":")
         entry_point = getattr(importlib.import_module(module), attribute)
-    make = partial(gymnasium.make_vec, env_id, vectorization_mode="vector_entry_point", **kwargs)
+    make = partial(gymnasium.make_vec, spec, vectorization_mode="vector_entry_point", **kwargs)
     return Builder(env_id, make, _parameters(entry_point))
 
 
@@ -434,7 +435,7 @@ def _plain_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _factory_failed(env_id: str, error: Exception) -> FactoryFailed:
+def _factory_failed(env_id: str, error: BaseException) -> FactoryFailed:
     failure = FactoryFailed(
         f"{env_id} could not be built: {type(error).__name__}: {error}", factory_name=env_id
     )

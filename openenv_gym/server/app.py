@@ -9,11 +9,13 @@ from typing import Any, Literal
 
 from fastapi import APIRouter, FastAPI
 
+from openenv_gym.errors import InvalidMessage
 from openenv_gym.server.attached import serve_attached
 from openenv_gym.server.connection import Connection, Receive, Send
 from openenv_gym.server.doors import Doorkeeper, Doors
 from openenv_gym.server.episodes import Episodes
-from openenv_gym.server.http import answer_errors, describe, episode_routes, task_routes
+from openenv_gym.server.http import answer_errors, describe, episode_routes, refusal, task_routes
+from openenv_gym.server.intake import read_body
 from openenv_gym.server.mcp import mcp_routes
 from openenv_gym.server.mcp_websocket import serve_mcp
 from openenv_gym.server.openapi import describe_bodies
@@ -58,7 +60,7 @@ class Application(FastAPI):
         answer_errors(self)
         if mode == "simulation":
             self.include_router(episode_routes(self._episodes, house.source))
-        self.include_router(mcp_routes(self._episodes))
+        self.include_router(mcp_routes(self._episodes, house.limits.max_json_depth))
         self.include_router(task_routes(house.source))
         self.include_router(_facts(house))
 
@@ -89,12 +91,27 @@ class Application(FastAPI):
             # server shuts down and would log this as a failure.
             with suppress(OSError, asyncio.CancelledError):
                 await self._serve_websocket(path, Connection(scope, receive, send))
+        elif scope["type"] == "http":
+            await self._answer(path, scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+    async def _answer(self, path: str, scope: Any, receive: Receive, send: Send) -> None:
+        limits = self.house.limits
+        depth = None if path == "/mcp" else limits.max_json_depth  # which says it in JSON-RPC
+        try:
+            receive = await read_body(scope, receive, max_bytes=limits.max_message_bytes, max_depth=depth)
+        except InvalidMessage as error:
+            response = refusal(error)
+            # What was not read of the body is not waited for.
+            response.headers["Connection"] = "close"
+            await response(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
 
     async def _serve_websocket(self, path: str, connection: Connection) -> None:
         if path == "/mcp":
-            await serve_mcp(self._episodes, connection)
+            await serve_mcp(self._episodes, connection, self.house.limits.max_json_depth)
         elif connection.query.get("session_id"):
             await serve_attached(self.house, self._episodes, connection)
         else:
@@ -111,7 +128,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 def _route(scope: Any) -> str:
     """The path below the one that the application is mounted at."""
-    path: str = scope["path"]
+    path: str = scope.get("path", "")  # there is none in lifespan
     root: str = scope.get("root_path", "").rstrip("/")
     return path.removeprefix(root) if path.startswith(f"{root}/") else path
 
@@ -127,6 +144,9 @@ def _facts(house: House) -> APIRouter:
             "active_lanes": house.active_lanes,
             "max_lanes": house.limits.max_lanes,
             "sessions": len(house.sessions),
+            "max_sessions": house.limits.sessions,
+            "abandoned_threads": house.abandoned_threads,
+            "limits": house.limits.facts(),
         }
 
     @router.get("/metadata", summary="What is served here")

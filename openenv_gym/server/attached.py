@@ -26,7 +26,7 @@ __all__ = ["serve_attached"]
 async def serve_attached(house: House, episodes: Episodes, connection: Connection) -> None:
     """Serve one connection until either side ends it, or the session ends; in JSON, whatever is offered."""
     await connection.accept()
-    protocol = ServerProtocol(native=False)
+    protocol = ServerProtocol(native=False, max_json_depth=house.limits.max_json_depth)
     inbox = Inbox(connection)
     try:
         episode = await _attach(house, episodes, connection, inbox)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -23,6 +23,7 @@ from openenv_gym.errors import (
 )
 from openenv_gym.server.sessions import Attachment, House
 from openenv_gym.wire import plain
+from openenv_gym.wire.answers import Encoded
 from openenv_gym.wire.codecs.json import describe_frame
 from openenv_gym.wire.messages import Hello, Render, Reset, State, Step
 from openenv_gym.wire.server import ServerProtocol
@@ -34,6 +35,7 @@ _KEPT_ANSWERS = 64
 _REAP_SECONDS = 15.0
 _CLOSE_SECONDS = 2.0
 
+Perform: TypeAlias = Callable[[Callable[[], Encoded | None]], Awaitable[Encoded | None]]
 Build: TypeAlias = Callable[[int], Reset | Step | State | Render]
 
 
@@ -87,8 +89,8 @@ class Episode:
         """Whether somebody has it; then it is neither idle nor evicted."""
         return self.lock.locked() or self.kept or self.tell is not None
 
-    async def ask(self, kind: str, build: Build, request_id: str | None) -> Any:
-        """The answer to a request, done once for each ``request_id``; requires the lock.
+    async def ask(self, kind: str, build: Build, request_id: str | None, perform: Perform) -> Any:
+        """The answer to a request, done once for each ``request_id`` by ``perform``; requires the lock.
 
         Raises:
             OpenEnvGymError: what the session answered; it is kept like any other answer.
@@ -97,7 +99,7 @@ class Episode:
         if key is None or key not in self._answers:
             self._seq += 1
             work = partial(self.attachment.receive, build(self._seq), self._seq - 1)
-            encoded = await self.attachment.session.runner.run(work)
+            encoded = await perform(work)
             assert encoded is not None, "a request with a new number is answered"
             answer = encoded.payload
             if key is not None:
@@ -164,7 +166,9 @@ class Episodes:
         if self._house.closing:
             raise CapacityReached("the server is shutting down", active_lanes=0, max_lanes=0)
         await self.expire()
-        attachment = await self._house.attach(Hello(view="typed", config=config or {}), _HttpProtocol())
+        hello = Hello(view="typed", config=config or {})
+        # Any step may come with a deadline of its own, so none runs on the event loop.
+        attachment = await self._house.attach(hello, _HttpProtocol(), inline=False)
         episode = self._open[attachment.session.id] = Episode(attachment, self._clock())
         if self._reaper is None or self._reaper.done():
             self._reaper = asyncio.create_task(self._reap())
@@ -200,29 +204,29 @@ class Episodes:
         """What a session answers, after whatever is asked of it already.
 
         Raises:
-            DeadlineExceeded: if the answer took longer than ``timeout``; the session is over.
+            DeadlineExceeded: if the answer took longer than ``timeout``, or than the server allows; the
+                session is over.
             UnknownSession: if it was closed while this request waited.
             OpenEnvGymError: what the session answered.
         """
+
+        def perform(work: Callable[[], Encoded | None]) -> Awaitable[Encoded | None]:
+            return self._house.perform(episode.attachment, work, kind, timeout)
+
         async with episode.lock:
             if episode.over:
                 raise self._unknown(episode.id)
             self._house.busy += 1
             try:
-                async with asyncio.timeout(timeout):
-                    return await episode.ask(kind, build, request_id)
-            except TimeoutError as error:
+                return await episode.ask(kind, build, request_id, perform)
+            except DeadlineExceeded:
                 self._remove(episode)
-                self._house.forsake(episode.attachment)
-                raise DeadlineExceeded(
-                    f"the {kind} took longer than timeout_s={timeout:g}; its session is over, POST /reset "
-                    "for a new one",
-                    session_id=episode.id,
-                    timeout_s=timeout,
-                ) from error
+                raise
             finally:
                 self._house.busy -= 1
                 self.touch(episode)
+                if episode.attachment.over:
+                    await self._discard(episode)
 
     async def attach(self, session_id: str, tell: Callable[[OpenEnvGymError], None]) -> Episode:
         """The session of that id, for the one WebSocket that it may have.
@@ -320,7 +324,8 @@ class Episodes:
 
     def _unknown(self, session_id: str) -> UnknownSession:
         return UnknownSession(
-            f"there is no session {session_id!r:.80}; it was closed, or idle for {self._idle_timeout:g} s; "
+            f"there is no session {session_id!r:.80}; it was closed, or idle for "
+            f"idle_timeout={self._idle_timeout:g} s, which the operator can raise: --idle-timeout; "
             "POST /reset without a session_id for a new one",
             session_id=session_id[:80],
         )

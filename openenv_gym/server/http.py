@@ -25,6 +25,7 @@ from openenv_gym.errors import (
     InvalidAction,
     InvalidArgument,
     InvalidMessage,
+    MessageTooLarge,
     OpenEnvGymError,
     ResetNeeded,
     Unauthorized,
@@ -60,6 +61,7 @@ SessionHeader = Annotated[
 _STATUS: tuple[tuple[type[OpenEnvGymError], int], ...] = (
     (InvalidAction, 422),
     (InvalidArgument, 422),
+    (MessageTooLarge, 413),
     (InvalidMessage, 422),
     (Unauthorized, 401),
     (Forbidden, 403),
@@ -74,10 +76,11 @@ _WHY = {
     404: "There is no such session.",
     409: "A step before the first reset, or after the end of an episode.",
     415: "The body is not declared as JSON.",
+    413: "The body is longer than max_message_bytes; nothing was done.",
     422: "The request does not fit; nothing was done.",
     500: "The environment failed.",
     503: "The server is full.",
-    504: "The step took longer than timeout_s.",
+    504: "The step took longer than timeout_s, or than step_timeout; its session is over.",
 }
 _ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorBody, "description": why} for status, why in _WHY.items()
@@ -289,7 +292,8 @@ def refusal(error: OpenEnvGymError, status: int | None = None) -> Response:
     fields = dict(error.fields)
     complaints = fields.pop("errors", None)
     if isinstance(error, CapacityReached):
-        fields |= {"active_sessions": fields.get("active_lanes"), "max_sessions": fields.get("max_lanes")}
+        fields.setdefault("active_sessions", fields.get("active_lanes"))
+        fields.setdefault("max_sessions", fields.get("max_lanes"))
     facts = {
         "code": error.openenv_code,
         "error_code": error.code,

@@ -12,9 +12,10 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
 
-from openenv_gym.errors import CapacityReached, OpenEnvGymError, UnknownSession
+from openenv_gym.errors import CapacityReached, InvalidMessage, OpenEnvGymError, UnknownSession
 from openenv_gym.server.bodies import JsonRpcRequest
 from openenv_gym.server.episodes import Episode, Episodes
+from openenv_gym.wire.depth import check_depth
 
 __all__ = ["SERVER_ERROR", "Refusal", "answer_call", "begin_session", "mcp_routes", "parse"]
 
@@ -34,7 +35,7 @@ class Refusal(Exception):
         return {"jsonrpc": "2.0", "id": identity, "error": self._error}
 
 
-def mcp_routes(episodes: Episodes) -> APIRouter:
+def mcp_routes(episodes: Episodes, max_depth: int) -> APIRouter:
     """The one route; its body is read raw, so that text that is not JSON is answered in JSON-RPC."""
     router = APIRouter(tags=["MCP"])
     content = {"application/json": {"schema": JsonRpcRequest.model_json_schema()}}
@@ -42,7 +43,7 @@ def mcp_routes(episodes: Episodes) -> APIRouter:
     @router.post("/mcp", summary="JSON-RPC 2.0", openapi_extra={"requestBody": {"content": content}})
     async def mcp(request: Request) -> Response:
         try:
-            message = parse(await request.body())
+            message = parse(await request.body(), max_depth)
             if type(message) is not dict:  # upstream's word for it, too
                 raise Refusal(_PARSE_ERROR, "Parse error")
         except Refusal as refusal:
@@ -57,14 +58,17 @@ def _json(answer: dict[str, Any]) -> Response:
     return Response(json.dumps(answer), media_type="application/json")
 
 
-def parse(data: str | bytes) -> Any:
-    """What a JSON text holds.
+def parse(data: str | bytes, max_depth: int) -> Any:
+    """What a JSON text holds, if it is nested no deeper than that.
 
     Raises:
         Refusal: if it is none.
     """
     try:
+        check_depth(data, max_depth)
         return json.loads(data)
+    except InvalidMessage as error:
+        raise Refusal(_PARSE_ERROR, f"Parse error: {error.message}", error.fields) from error
     except (ValueError, RecursionError) as error:
         raise Refusal(_PARSE_ERROR, "Parse error") from error
 
@@ -129,8 +133,11 @@ async def begin_session(episodes: Episodes) -> Episode:
     try:
         episode = await episodes.create()
     except CapacityReached as error:
-        lanes = error.fields
-        data = {"active_sessions": lanes["active_lanes"], "max_sessions": lanes["max_lanes"]}
+        said = error.fields
+        data = {
+            "active_sessions": said.get("active_sessions", said.get("active_lanes")),
+            "max_sessions": said.get("max_sessions", said.get("max_lanes")),
+        }
         raise Refusal(SERVER_ERROR, error.message, data) from error
     except OpenEnvGymError as error:
         raise Refusal(SERVER_ERROR, error.message, error.fields) from error

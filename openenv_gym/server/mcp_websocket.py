@@ -17,7 +17,7 @@ from openenv_gym.server.mcp import SERVER_ERROR, Refusal, answer_call, begin_ses
 __all__ = ["serve_mcp"]
 
 
-async def serve_mcp(episodes: Episodes, connection: Connection) -> None:
+async def serve_mcp(episodes: Episodes, connection: Connection, max_depth: int) -> None:
     """Serve one connection until either side ends it."""
     await connection.accept()
     try:
@@ -29,7 +29,7 @@ async def serve_mcp(episodes: Episodes, connection: Connection) -> None:
     inbox = Inbox(connection)
     try:
         episode.kept = True
-        await _pump(episodes, episode, connection, inbox)
+        await _pump(episodes, episode, connection, inbox, max_depth)
     except Gone:
         pass
     except Refusal as refusal:
@@ -41,13 +41,15 @@ async def serve_mcp(episodes: Episodes, connection: Connection) -> None:
             await episodes.end(episode)
 
 
-async def _pump(episodes: Episodes, episode: Episode, connection: Connection, inbox: Inbox) -> None:
+async def _pump(
+    episodes: Episodes, episode: Episode, connection: Connection, inbox: Inbox, max_depth: int
+) -> None:
     while True:
         data = await inbox.take()
         if episode.over:
             raise Refusal(SERVER_ERROR, f"the session {episode.id} of this connection was closed")
         try:
-            message = parse(data)
+            message = parse(data, max_depth)
         except Refusal as refusal:
             await _send(connection, refusal.answer())
             continue

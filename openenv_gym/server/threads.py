@@ -2,6 +2,9 @@
 
 An environment sees one and the same thread from construction to close: a GL context, sqlite and
 thread-locals are bound to it. So a session chooses once and never moves.
+
+Nothing can end a thread but its own work. One whose work does not end in time is abandoned: nobody
+waits for it any more, and it holds nothing but what was its session's.
 """
 
 from __future__ import annotations
@@ -13,9 +16,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
-__all__ = ["CommonThread", "Inline", "OwnThread", "Runner"]
+from openenv_gym.hosting.contract import FAILURES
+
+__all__ = ["CommonThread", "Inline", "Overdue", "OwnThread", "Runner"]
 
 T = TypeVar("T")
+
+
+class Overdue(Exception):
+    """The work did not end in time; it may still run."""
 
 
 class Runner(Protocol):
@@ -23,11 +32,17 @@ class Runner(Protocol):
 
     inline: bool
 
-    async def run(self, work: Callable[[], T]) -> T:
-        """The result of ``work``, or its exception."""
+    async def run(self, work: Callable[[], T], timeout: float | None = None) -> T:  # noqa: ASYNC109
+        """The result of ``work``, or its exception; ``Overdue`` after ``timeout`` seconds."""
 
     def stop(self, last: Callable[[], object] | None = None) -> None:
         """Let the thread end once its work is done, and ``last``, whose end nobody awaits."""
+
+    def abandon(self, last: Callable[[], object] | None = None) -> None:
+        """Stop, and have the work that runs now end where something can make it."""
+
+    def is_running(self) -> bool:
+        """Whether a thread is still there."""
 
 
 class Inline:
@@ -35,41 +50,74 @@ class Inline:
 
     inline = True
 
-    async def run(self, work: Callable[[], T]) -> T:
-        """The result of ``work``."""
+    async def run(self, work: Callable[[], T], timeout: float | None = None) -> T:  # noqa: ASYNC109
+        """The result of ``work``, however long it takes."""
         return work()
 
     def stop(self, last: Callable[[], object] | None = None) -> None:
         """Do the last work; there is nothing to stop."""
         if last is not None:
-            with suppress(Exception):  # nobody awaits it, and nobody hears of it
+            with suppress(*FAILURES):  # nobody awaits it, and nobody hears of it
                 last()
+
+    def abandon(self, last: Callable[[], object] | None = None) -> None:
+        """The same: work on the event loop has always ended."""
+        self.stop(last)
+
+    def is_running(self) -> bool:
+        """There is no thread."""
+        return False
 
 
 class OwnThread:
-    """Runs the work on a thread that lives as long as the session."""
+    """Runs the work on a thread that lives as long as the session.
+
+    Args:
+        name: of the thread.
+        interrupt: makes the work that runs now end, if something can; called from another thread.
+    """
 
     inline = False
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, interrupt: Callable[[], object] | None = None) -> None:
         self._work: queue.SimpleQueue[tuple[Callable[[], Any], asyncio.Future[Any]] | None] = (
             queue.SimpleQueue()
         )
+        self._interrupt = interrupt
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
         self._thread.start()
 
-    async def run(self, work: Callable[[], T]) -> T:
-        """The result of ``work``; if the waiting task is cancelled the work still ends."""
+    async def run(self, work: Callable[[], T], timeout: float | None = None) -> T:  # noqa: ASYNC109
+        """The result of ``work``; if the waiting task is cancelled the work still ends.
+
+        Raises:
+            Overdue: if it has not ended after ``timeout`` seconds.
+        """
         future: asyncio.Future[T] = self._loop.create_future()
         self._work.put((work, future))
-        return await asyncio.shield(future)
+        if timeout is None:
+            return await asyncio.shield(future)
+        await asyncio.wait((future,), timeout=timeout)
+        if not future.done():
+            raise Overdue
+        return future.result()
 
     def stop(self, last: Callable[[], object] | None = None) -> None:
         """Let the thread end once its work is done, and ``last``, whose end nobody awaits."""
         if last is not None:
             self._work.put((last, self._loop.create_future()))
         self._work.put(None)
+
+    def abandon(self, last: Callable[[], object] | None = None) -> None:
+        """Stop, and have the work that runs now end where something can make it."""
+        self.stop(last)
+        if self._interrupt is not None:
+            self._interrupt()
+
+    def is_running(self) -> bool:
+        """Whether the thread is still there."""
+        return self._thread.is_alive()
 
     def _serve(self) -> None:
         while (item := self._work.get()) is not None:
@@ -91,10 +139,31 @@ class OwnThread:
 class CommonThread(OwnThread):
     """One thread for the sessions of an environment whose instances must all live on it."""
 
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self._forsaken = 0
+
     def stop(self, last: Callable[[], object] | None = None) -> None:
         """Do the last work of one session; the thread goes on for the others."""
         if last is not None:
             self._work.put((last, self._loop.create_future()))
+
+    def abandon(self, last: Callable[[], object] | None = None) -> None:
+        """Do the last work of one session once the thread comes to it; the others wait with it."""
+        self._forsaken += 1
+
+        def finish() -> None:
+            try:
+                if last is not None:
+                    last()
+            finally:
+                self._forsaken -= 1
+
+        self.stop(finish)
+
+    def is_running(self) -> bool:
+        """Whether work that was abandoned has not come to its end."""
+        return self._forsaken > 0
 
     def end(self) -> None:
         """Let the thread end once its work is done."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from openenv_gym.errors import OpenEnvGymError, ProtocolViolation
+from openenv_gym.errors import DeadlineExceeded, OpenEnvGymError, ProtocolViolation
 from openenv_gym.server.connection import NORMAL, PROTOCOL_ERROR, RESTARTING, Connection, Gone, Inbox
 from openenv_gym.server.direct import EXTENSION
 from openenv_gym.server.episodes import Episodes
@@ -39,7 +39,7 @@ class _Pump:
         self._offer_direct = connection.extensions.get(EXTENSION)
         offers_arrays = "array" in house.source.signature.views
         self._native = offers_arrays and SUBPROTOCOL in connection.subprotocols
-        self._protocol = ServerProtocol(native=self._native)
+        self._protocol = ServerProtocol(native=self._native, max_json_depth=house.limits.max_json_depth)
 
     async def serve(self) -> None:
         await self._connection.accept(SUBPROTOCOL if self._native else None)
@@ -57,7 +57,7 @@ class _Pump:
             await pump(attachment)
         except Gone:
             pass
-        except ProtocolViolation as error:
+        except (ProtocolViolation, DeadlineExceeded) as error:
             await self._refuse(error)
         except asyncio.CancelledError:
             # The server shuts down and has lost its patience with a step that does not end.
@@ -117,7 +117,7 @@ class _Pump:
         return direct
 
     async def _pump_thread(self, attachment: Attachment) -> None:
-        inbox, run = Inbox(self._connection), attachment.session.runner.run
+        inbox, perform = Inbox(self._connection), self._house.perform
         try:
             while True:
                 message, ack = self._protocol.receive(await inbox.take())
@@ -128,10 +128,16 @@ class _Pump:
                 try:
                     if type(message) is Mcp:
                         await self._answer_call(attachment, message)
-                    elif (encoded := await run(partial(attachment.receive, message, ack))) is not None:
+                        continue
+                    work = partial(attachment.receive, message, ack)
+                    encoded = await perform(attachment, work, type(message).__name__.lower())
+                    if encoded is not None:
                         await self._connection.send(encoded.payload)
                 finally:
                     self._house.busy -= 1
+                if attachment.over:
+                    await self._connection.close(NORMAL, "the environment's process ended")
+                    return
                 if self._house.closing:
                     await self._connection.close(RESTARTING, "the server is shutting down")
                     return

@@ -90,7 +90,7 @@ class ClientProtocol:
         self._max_bytes: float = math.inf
         self.state = ClientState.OPEN if implied_hello else ClientState.FRESH
         self.signature: Signature | None = None
-        self.limits: dict[str, int] = {}
+        self.limits: dict[str, Any] = {}
         self.server = ""
 
     @property

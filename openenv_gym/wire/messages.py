@@ -62,7 +62,7 @@ class Welcome(Struct, frozen=True):
         signature: see :func:`openenv_gym.wire.signature.to_plain`.
         observation: leaves of the observation column block, or ``None``: observations are values.
         action: leaves of the action column block, or ``None``: actions are values.
-        limits: ``max_message_bytes`` and ``max_lanes``.
+        limits: what the server gives at most, by name: ``max_lanes``, ``max_message_bytes``, ...
         token: names this attachment.
         server: name and version of the server.
     """
@@ -70,7 +70,7 @@ class Welcome(Struct, frozen=True):
     signature: dict[str, Plain]
     observation: list[dict[str, Plain]] | None
     action: list[dict[str, Plain]] | None
-    limits: dict[str, int]
+    limits: dict[str, Plain]
     token: str
     server: str
 

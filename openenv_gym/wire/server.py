@@ -38,14 +38,16 @@ class ServerProtocol:
 
     Args:
         native: whether the connection speaks the native dialect; else it speaks JSON.
+        max_json_depth: how deep JSON may be nested; ``None``: as deep as can be parsed.
 
     Attributes:
         codec: the dialect; the attachment tells a native one the layouts.
     """
 
-    def __init__(self, *, native: bool) -> None:
+    def __init__(self, *, native: bool, max_json_depth: int | None = None) -> None:
         self.native = native
-        self.codec: NativeCodec | JsonServerCodec = NativeCodec() if native else JsonServerCodec()
+        self.codec: NativeCodec | JsonServerCodec
+        self.codec = NativeCodec() if native else JsonServerCodec(max_depth=max_json_depth)
         self._greeted = not native
 
     def receive(self, data: Any) -> tuple[Incoming, int]:

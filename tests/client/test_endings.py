@@ -28,6 +28,7 @@ from openenv_gym.errors import (
     ConnectionLost,
     DeadlineExceeded,
     InvalidArgument,
+    MessageTooLarge,
     ProtocolViolation,
     ServerClosed,
 )
@@ -171,7 +172,7 @@ def _websocket(
         (1001, ServerClosed),
         (1012, ServerClosed),
         (1002, ProtocolViolation),
-        (1009, ProtocolViolation),
+        (1009, MessageTooLarge),
         (1011, ConnectionLost),
         (4000, ConnectionLost),
     ],

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import trustme
 
-from openenv_gym import OpenEnvClient, OpenEnvGym
+from openenv_gym import OpenEnvClient, OpenEnvGym, serve_gym
 from openenv_gym.client.proxies import Proxy, ProxyChoice, proxy_for
 from openenv_gym.envs.serving import GymServer
 from openenv_gym.errors import ConnectFailed, InvalidArgument, MissingExtra
@@ -27,6 +27,13 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="module")
+def cartpole() -> Iterator[GymServer]:
+    """CartPole, under a name that only a proxy knows."""
+    with serve_gym("CartPole-v1", port=0, block=False, allowed_hosts=["game.test"]) as server:
+        yield server
 
 
 @pytest.fixture

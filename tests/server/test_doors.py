@@ -24,6 +24,9 @@ JSON = {"content-type": "application/json"}
 STEP = b'{"action": {"action": 1}}'
 
 
+pytestmark = pytest.mark.leaves("the servers of this module keep the HTTP sessions that a test began")
+
+
 @pytest.fixture(autouse=True)
 def no_token_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENENV_TOKEN", raising=False)

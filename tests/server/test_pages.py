@@ -22,9 +22,18 @@ def server() -> Iterator[GymServer]:
 
 
 def test_health_says_how_full_it_is(server: GymServer) -> None:
-    assert health(server.url) == {"status": "healthy", "active_lanes": 0, "max_lanes": 9, "sessions": 0}
+    empty = health(server.url)
+    assert empty == {
+        "status": "healthy",
+        "active_lanes": 0,
+        "max_lanes": 9,
+        "sessions": 0,
+        "max_sessions": 9,
+        "abandoned_threads": 0,
+        "limits": server.house.limits.facts(),
+    }
     with Client.to(server.url, Hello(lanes=4)):
-        assert health(server.url) == {"status": "healthy", "active_lanes": 4, "max_lanes": 9, "sessions": 1}
+        assert health(server.url) == {**empty, "active_lanes": 4, "sessions": 1}
 
 
 def test_metadata_names_the_environment(server: GymServer) -> None:

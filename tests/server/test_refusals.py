@@ -13,7 +13,7 @@ from openenv_gym import Client, OpenEnvGymError, serve_gym
 from openenv_gym.client.addresses import websocket_url
 from openenv_gym.client.transports import SocketTransport
 from openenv_gym.envs.serving import GymServer
-from openenv_gym.errors import ProtocolViolation, ServerClosed
+from openenv_gym.errors import MessageTooLarge, ProtocolViolation, ServerClosed
 from openenv_gym.wire.client import ClientProtocol
 from openenv_gym.wire.codecs.native import SUBPROTOCOL, NativeCodec
 from openenv_gym.wire.messages import Ack, Close, Hello, Message, State
@@ -130,7 +130,7 @@ def test_a_message_that_is_too_long(server: GymServer, neighbour: Client, native
         message: Any = encode(Hello()) if native else '{"type":"reset"}'
         transport.send(message)
         transport.receive(5)
-        with pytest.raises(ProtocolViolation) as caught:
+        with pytest.raises(MessageTooLarge, match="--max-message-bytes") as caught:
             transport.send(b"\0" * (MAX_BYTES + 1) if native else " " * (MAX_BYTES + 1))
             transport.receive(5)
         assert caught.value.fields["code"] == 1009

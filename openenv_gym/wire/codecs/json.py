@@ -28,6 +28,7 @@ from openenv_gym.errors import (
 )
 from openenv_gym.types import Flag, Phase, Plain, Rows, Slots
 from openenv_gym.wire import plain
+from openenv_gym.wire.depth import check_depth
 from openenv_gym.wire.infos import NO_INFOS, from_dicts
 from openenv_gym.wire.messages import Answer, Close, Error, Mcp, Message, Render, Reset, State, Step, Value
 
@@ -70,9 +71,14 @@ def _encode(data: Plain) -> str:
 
 
 class JsonServerCodec:
-    """Requests of a stock client to messages, and the answers back to text."""
+    """Requests of a stock client to messages, and the answers back to text.
 
-    def __init__(self) -> None:
+    Args:
+        max_depth: how deep lists and objects may be nested; ``None``: as deep as can be parsed.
+    """
+
+    def __init__(self, *, max_depth: int | None = None) -> None:
+        self._max_depth = max_depth
         self._seq = 0
 
     def decode(self, data: Any) -> tuple[Message, int]:
@@ -81,9 +87,12 @@ class JsonServerCodec:
         Raises:
             InvalidJson: if it is not JSON.
             UnknownType: if its ``type`` is not one of the protocol's.
-            InvalidMessage: if a field is wrong, missing or too many; ``fields["errors"]`` says which.
+            InvalidMessage: if a field is wrong, missing or too many; ``fields["errors"]`` says which. Or
+                if it is nested too deep.
             ProtocolViolation: if it is JSON, but no object.
         """
+        if self._max_depth is not None:
+            check_depth(data, self._max_depth)
         try:
             message = json.loads(data)
         except (ValueError, RecursionError) as error:
@@ -208,7 +217,11 @@ def encode_error(error: OpenEnvGymError, *, over: bool = False) -> str:
     """
     fields = dict(error.fields)
     if isinstance(error, CapacityReached):
-        fields = {"active_sessions": fields.get("active_lanes"), "max_sessions": fields.get("max_lanes")}
+        # Upstream knows sessions only; where lanes ran out, they take the place.
+        fields = {
+            "active_sessions": fields.get("active_sessions", fields.get("active_lanes")),
+            "max_sessions": fields.get("max_sessions", fields.get("max_lanes")),
+        }
     code = "SESSION_ERROR" if over and error.openenv_code not in _FATAL else error.openenv_code
     data = {"message": error.message, "code": code, "error_code": error.code, **fields}
     return _encode({"type": "error", "data": data})
