@@ -44,9 +44,10 @@ format: $(READY) ## Let ruff rewrite what it can
 coverage: $(READY) stock ## All tests, and the lines that none of them reaches
 	@$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term
 
-bench: $(READY) stock ## Steps per second beside the alternatives: one lane, then many
+bench: $(READY) stock ## Steps per second beside the alternatives: one lane, many, many sessions
 	@$(BIN)/python -m benchmarks.single
 	@$(BIN)/python -m benchmarks.vector
+	@$(BIN)/python -m benchmarks.sessions
 
 # Here and not in the first test that asks for it, whose time limit it would use up.
 stock: $(READY)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from benchmarks.cases import Alternative, Case, Target
+from benchmarks.cases import Alternative, Case, Held, HoldsSessions, Target
 from benchmarks.children import ProcessGroups, cpu_seconds
 from benchmarks.placement import PlacedRoundTrips, time_round_trips
 from benchmarks.spread import Spread
@@ -49,6 +49,8 @@ class Measured:
     client_cpu_microseconds: float
     """CPU time that the client's side spent for each environment step, all rounds together."""
     server_cpu_microseconds: float
+    held: tuple[Held, ...] = ()
+    """What the server held in each round, where sessions begin and end with it."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,8 @@ class CaseResult:
     """Alternatives that could not be set up, each with the reason."""
     verdicts: tuple[Verdict, ...]
     round_trips: tuple[PlacedRoundTrips, ...]
+    calls: int | None = None
+    """How many each round takes, where that is fixed."""
 
 
 def measure(case: Case, effort: Effort, tell: Callable[[str], None] = lambda said: None) -> CaseResult:
@@ -103,7 +107,7 @@ def measure(case: Case, effort: Effort, tell: Callable[[str], None] = lambda sai
                 unavailable[alternative.name] = f"{type(error).__name__}: {error}"
                 alternative.close()
             else:
-                clocks.append(_Clock(alternative))
+                clocks.append(_Clock(alternative, case.calls))
         for clock in clocks:
             tell(f"{case.name}: warming up {clock.name}")
             clock.calibrate(effort)
@@ -124,23 +128,30 @@ def measure(case: Case, effort: Effort, tell: Callable[[str], None] = lambda sai
         unavailable,
         tuple(_verdict(target, measured) for target in case.targets),
         round_trips,
+        case.calls,
     )
 
 
 class _Clock:
     """Runs one alternative and keeps what its rounds took."""
 
-    def __init__(self, alternative: Alternative) -> None:
+    def __init__(self, alternative: Alternative, calls: int | None) -> None:
         self.alternative = alternative
         self.name = alternative.name
+        self._calls = calls
         self._processes: ProcessGroups = alternative.processes()
         self._steps = 1
         self._seconds: list[float] = []
+        self._held: list[Held] = []
         self._client_cpu = 0.0
         self._server_cpu = 0.0
 
     def calibrate(self, effort: Effort) -> None:
         """Warm up, and learn how many steps fill a round."""
+        if self._calls is not None:
+            self._steps = self._calls
+            self._run()
+            return
         while True:
             seconds = self.alternative.run(self._steps)
             if seconds >= effort.warm_up_seconds:
@@ -151,10 +162,21 @@ class _Clock:
 
     def run_round(self) -> None:
         """Run once and keep the seconds, by the clock and of the CPUs."""
+        seconds, client, server, held = self._run()
+        self._seconds.append(seconds)
+        self._client_cpu += client
+        self._server_cpu += server
+        self._held += held
+
+    def _run(self) -> tuple[float, float, float, list[Held]]:
+        sessions = self.alternative if isinstance(self.alternative, HoldsSessions) else None
+        if sessions is not None:
+            sessions.begin()
         client, server = cpu_seconds(self._processes.client), cpu_seconds(self._processes.server)
-        self._seconds.append(self.alternative.run(self._steps))
-        self._client_cpu += cpu_seconds(self._processes.client) - client
-        self._server_cpu += cpu_seconds(self._processes.server) - server
+        seconds = self.alternative.run(self._steps)
+        client = cpu_seconds(self._processes.client) - client
+        server = cpu_seconds(self._processes.server) - server
+        return seconds, client, server, [] if sessions is None else [sessions.end()]
 
     def measured(self, lanes: int) -> Measured:
         """Summarise the rounds."""
@@ -169,12 +191,17 @@ class _Clock:
             Spread.of(rates),
             1e6 * self._client_cpu / all_steps,
             1e6 * self._server_cpu / all_steps,
+            tuple(self._held),
         )
 
 
 def _verdict(target: Target, measured: Sequence[Measured]) -> Verdict:
-    rates = {each.name: each.rates for each in measured}
-    if target.of not in rates or target.over not in rates:
+    figures = {each.name: _figures(target, each) for each in measured}
+    if target.of not in figures or target.over not in figures:
         return Verdict(target, None)
-    pairs = zip(rates[target.of], rates[target.over], strict=True)
+    pairs = zip(figures[target.of], figures[target.over], strict=True)
     return Verdict(target, Spread.of([ours / theirs for ours, theirs in pairs]))
+
+
+def _figures(target: Target, measured: Measured) -> Sequence[float]:
+    return measured.rates if target.figure == "rate" else [held.megabytes for held in measured.held]

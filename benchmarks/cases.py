@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from benchmarks.children import ProcessGroups
 
-__all__ = ["Alternative", "Benchmark", "Case", "Target", "TimesRoundTrips"]
+__all__ = ["Alternative", "Benchmark", "Case", "Held", "HoldsSessions", "Target", "TimesRoundTrips"]
 
 
 class Alternative(Protocol):
@@ -38,14 +38,42 @@ class TimesRoundTrips(Alternative, Protocol):
 
 
 @dataclass(frozen=True)
+class Held:
+    """What a server held while the sessions of one round were open."""
+
+    lost: int
+    """Sessions that failed; the rate counts their steps all the same."""
+    idle_threads: int
+    """Before the first session of the first round."""
+    threads: int
+    idle_megabytes: float
+    megabytes: float
+    """Resident, at the end of the round's steps."""
+    peak_megabytes: float
+    """Resident at most, since the server started."""
+
+
+@runtime_checkable
+class HoldsSessions(Alternative, Protocol):
+    """An alternative whose sessions begin and end with each round."""
+
+    def begin(self) -> None:
+        """Open the sessions of a round; its ``run`` follows."""
+
+    def end(self) -> Held:
+        """Say what the server holds, then close the sessions."""
+
+
+@dataclass(frozen=True)
 class Target:
-    """A claim: ``of`` is at least so many times as fast as ``over``."""
+    """A claim: ``of`` is at least so many times as fast as ``over``, or takes so many times its memory."""
 
     of: str
     over: str
     at_least: float
     aim: float | None = None
     """What would please beyond the claim."""
+    figure: Literal["rate", "memory"] = "rate"
 
 
 @dataclass(frozen=True)
@@ -59,6 +87,8 @@ class Case:
     """Environments that one call moves; rates count environment steps."""
     alternatives: Sequence[Alternative]
     targets: Sequence[Target] = ()
+    calls: int | None = None
+    """So many in each round; without it, as many as fill the round's time."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import select
 import subprocess
 import tempfile
@@ -14,7 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-__all__ = ["ChildFailed", "ChildProcess", "ProcessGroups", "cpu_seconds", "with_descendants"]
+__all__ = [
+    "ChildFailed",
+    "ChildProcess",
+    "ProcessGroups",
+    "Usage",
+    "cpu_seconds",
+    "usage",
+    "with_descendants",
+]
 
 START_TIMEOUT = 60.0
 ANSWER_TIMEOUT = 180.0
@@ -35,12 +44,24 @@ class ProcessGroups:
     server: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True)
+class Usage:
+    """What processes take of a machine, all of them together."""
+
+    threads: int
+    megabytes: float
+    """Resident now."""
+    peak_megabytes: float
+    """Resident at most so far."""
+
+
 class ChildProcess:
     """A process whose output cannot block it, and which ends with ``stop``.
 
     Output goes to an unnamed file rather than to a pipe: nobody reads it while the benchmark
     runs, and a full pipe would stop the process in the middle of a measurement. The process has
     a session of its own, so that Ctrl-C reaches the benchmark alone, which then stops the child.
+    It may open as many files as the system lets it: its soft limit is raised to the hard one.
 
     Args:
         command: the program and its arguments.
@@ -58,6 +79,8 @@ class ChildProcess:
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
             cwd=Path(__file__).parents[1],
         )
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE, (hard, hard))
 
     @property
     def pid(self) -> int:
@@ -139,6 +162,17 @@ def cpu_seconds(pids: Iterable[int]) -> float:
             continue  # Ended meanwhile; its share of this round is lost.
         ticks += int(fields[11]) + int(fields[12])
     return ticks / CLOCK_TICKS
+
+
+def usage(pids: Iterable[int]) -> Usage:
+    """Add up the threads and the resident memory of processes; shared pages count once for each."""
+    threads, resident, peak = 0, 0, 0
+    for pid in pids:
+        status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+        threads += int(status["Threads"])
+        resident += int(status["VmRSS"].split()[0])
+        peak += int(status["VmHWM"].split()[0])
+    return Usage(threads, resident * 1024 / 1e6, peak * 1024 / 1e6)
 
 
 def with_descendants(pid: int) -> tuple[int, ...]:

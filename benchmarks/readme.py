@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 RESULTS = ROOT / "benchmarks" / "results"
 BEGIN, END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
-BENCHMARKS = ("single", "vector")
+BENCHMARKS = ("single", "vector", "sessions")
 
 Record: TypeAlias = dict[str, Any]
 """What :meth:`benchmarks.record.Run.write` writes, or a part of it."""
@@ -99,8 +100,26 @@ def _case(case: Record) -> str:
         lines.append(_row([measured["name"], *_spread(measured["rate"]), *latencies]))
     lines += [_row([name, "not measured", *[""] * (2 + len(placements))]) for name in case["unavailable"]]
     ratios = "; ".join(map(_verdict, case["verdicts"]))
-    said = f"{effort['rounds']} rounds of about {effort['round_seconds']:g} s, in turns."
+    length = f"about {effort['round_seconds']:g} s"
+    if case.get("calls"):
+        length = f"{case['calls']} steps a lane"
+        lines += ["", *_held(case)]
+    said = f"{effort['rounds']} rounds of {length}, in turns."
     return "\n".join([*lines, "", f"{said} Ratios, round by round: {ratios}." if ratios else said])
+
+
+def _held(case: Record) -> Iterator[str]:
+    """What each server held while the sessions of a round were open."""
+    yield _row(
+        ["Server with all sessions open", "lost, all rounds", "threads", "MB", "MB idle", "MB at most"]
+    )
+    yield _row(["---", *["---:"] * 5])
+    for measured in case["measured"]:
+        held = measured["held"]
+        lost, threads = sum(each["lost"] for each in held), max(each["threads"] for each in held)
+        memory = statistics.median(each["megabytes"] for each in held)
+        figures = (memory, held[0]["idle_megabytes"], held[-1]["peak_megabytes"])
+        yield _row([measured["name"], str(lost), str(threads), *[f"{figure:.0f}" for figure in figures]])
 
 
 def _spread(rate: Record) -> list[str]:
@@ -115,6 +134,8 @@ def _latency(trip: Record | None) -> str:
 def _verdict(verdict: Record) -> str:
     target, ratio = verdict["target"], verdict["ratio"]
     name = f"{target['of']} / {target['over']}"
+    if target.get("figure") == "memory":
+        name += ", memory"
     if ratio is None:
         return f"{name} not measured"
     met = "met" if verdict["is_met"] else "**not met**"

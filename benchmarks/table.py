@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -18,13 +20,17 @@ def print_case(console: Console, result: CaseResult) -> None:
     console.print(Text(f"{result.case}: {result.title}", style="bold"))
     effort = result.effort
     console.print(
-        f"{effort.rounds} rounds of about {effort.round_seconds:g} s, in turns; "
-        "steps a second, µs of CPU a step",
+        f"{effort.rounds} rounds of "
+        + (f"about {effort.round_seconds:g} s" if result.calls is None else f"{result.calls} steps a lane")
+        + ", in turns; steps a second, µs of CPU a step",
         style="dim",
     )
     console.print(_rates(result))
     for name, reason in result.unavailable.items():
         console.print(Text(f"{name}: not measured, {reason}", style="yellow"))
+    if any(measured.held for measured in result.measured):
+        console.print()
+        console.print(_held(result))
     if result.verdicts:
         console.print()
         console.print(_verdicts(result))
@@ -69,13 +75,27 @@ def _rates(result: CaseResult) -> Table:
     return table
 
 
+def _held(result: CaseResult) -> Table:
+    table = _table("server, all sessions open", "lost", "threads", "MB", "idle", "peak")
+    for measured in result.measured:
+        table.add_row(
+            measured.name,
+            str(sum(held.lost for held in measured.held)),
+            str(max(held.threads for held in measured.held)),
+            f"{statistics.median(held.megabytes for held in measured.held):.0f}",
+            f"{measured.held[0].idle_megabytes:.0f}",
+            f"{measured.held[-1].peak_megabytes:.0f}",
+        )
+    return table
+
+
 def _verdicts(result: CaseResult) -> Table:
     table = _table("ratio, round by round", "median", "min..max", "target, aim", "")
     for verdict in result.verdicts:
         target = verdict.target
         ratio = verdict.ratio
         table.add_row(
-            f"{target.of} / {target.over}",
+            f"{target.of} / {target.over}" + (", memory" if target.figure == "memory" else ""),
             f"{ratio.median:.3g}" if ratio else "",
             f"{ratio.low:.3g}..{ratio.high:.3g}" if ratio else "",
             f">= {target.at_least:g}" + (f", {target.aim:g}" if target.aim else ""),

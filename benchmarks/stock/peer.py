@@ -9,11 +9,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.children import ChildProcess, ProcessGroups, with_descendants
+from benchmarks.cases import Held
+from benchmarks.children import ChildProcess, ProcessGroups, usage, with_descendants
 from benchmarks.rig import Rig
 from benchmarks.stock.venv import stock_python
 
-__all__ = ["StockLane", "StockSessions", "stock_server"]
+__all__ = ["StockCrowd", "StockLane", "StockSessions", "stock_server"]
 
 SCRIPTS = Path(__file__).parent / "scripts"
 
@@ -85,3 +86,54 @@ class StockSessions(_StockClient):
     def options(self) -> list[str]:
         """As many sessions as the table of actions has columns."""
         return ["--sessions", str(self._actions.shape[1])]
+
+
+class StockCrowd:
+    """Many sessions that open, reset, take their steps, each at its own pace, and close, round after round.
+
+    Args:
+        name: how results call it.
+        start_server: starts a server on a rig and returns its URL.
+        sessions: how many.
+    """
+
+    def __init__(self, name: str, start_server: Callable[[Rig], str], sessions: int) -> None:
+        self.name = name
+        self._start_server = start_server
+        self._sessions = sessions
+        self._rig = Rig()
+
+    def setup(self) -> None:
+        """Start the server and the driver, and see what the server takes while nobody is there."""
+        url = self._start_server(self._rig)
+        self._driver = ChildProcess(
+            [str(stock_python()), str(SCRIPTS / "crowd.py"), url, "--sessions", str(self._sessions)],
+            piped=True,
+        )
+        self._rig.stack.callback(self._driver.stop)
+        self._idle = usage(self._rig.server_pids())
+
+    def begin(self) -> None:
+        """Have the driver open and reset the sessions."""
+        self._driver.ask({"type": "open"})
+
+    def run(self, steps: int) -> float:
+        """Have every session take ``steps`` steps; the seconds are the driver's, of the steps alone."""
+        answer = self._driver.ask({"type": "run", "calls": steps})
+        self._lost = int(answer["lost"])
+        return float(answer["seconds"])
+
+    def end(self) -> Held:
+        """Look at the server while all sessions are open, then have the driver close them."""
+        now = usage(self._rig.server_pids())
+        self._driver.ask({"type": "close"})
+        idle = self._idle
+        return Held(self._lost, idle.threads, now.threads, idle.megabytes, now.megabytes, now.peak_megabytes)
+
+    def processes(self) -> ProcessGroups:
+        """The client is the driver's process."""
+        return ProcessGroups(with_descendants(self._driver.pid), self._rig.server_pids())
+
+    def close(self) -> None:
+        """End the driver and the server."""
+        self._rig.close()

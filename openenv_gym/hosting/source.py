@@ -29,7 +29,7 @@ from openenv_gym.errors import (
 from openenv_gym.hosting.contract import FAILURES, HostedEnv
 from openenv_gym.hosting.gymnasium import GymnasiumLanes, spec_facts
 from openenv_gym.hosting.vector import NativeVector
-from openenv_gym.hosting.views import FieldsView
+from openenv_gym.hosting.views import fields_view
 from openenv_gym.spaces import kinds_of, layout_of
 from openenv_gym.types import AUTORESET_MODES, Autoreset, Signature
 
@@ -97,7 +97,7 @@ class Source:
     step_seconds: float
     build_seconds: float
     render_modes: tuple[str, ...] = ()
-    view: Callable[[Signature], TypedView] = FieldsView
+    view: Callable[[Signature], TypedView] = fields_view
     own_models: Models | None = None
     consult: Callable[[Callable[[Any], Any]], Any] | None = None
     one_thread: bool = False

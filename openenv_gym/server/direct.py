@@ -2,8 +2,8 @@
 
 ASGI hands each message through a queue to a coroutine, which costs more than stepping a small
 environment. So this protocol offers the application an extension, ``openenv_gym.direct``: a
-function that takes a binary message at once and gives the answer, or ``None`` to have the message
-queued as usual. It relies on uvicorn's ``WebSocketsSansIOProtocol``, whose attributes used here
+function that takes a message at once, bytes or text, and gives the answer, or ``None`` to have the
+message queued as usual. It relies on uvicorn's ``WebSocketsSansIOProtocol``, whose attributes used here
 held from 0.35 to 0.54; on any other server the extension is missing and the queue is used.
 """
 
@@ -21,9 +21,9 @@ EXTENSION = "openenv_gym.direct"
 
 
 class DirectWebSocket(WebSocketsSansIOProtocol):
-    """uvicorn's sans-I/O WebSocket, with a short cut for whole binary messages."""
+    """uvicorn's sans-I/O WebSocket, with a short cut for whole messages."""
 
-    direct: Callable[[bytes], Any] | None = None
+    direct: Callable[[Any], Any] | None = None
 
     async def run_asgi(self) -> None:
         """Run the application, with the extension in its scope."""
@@ -39,22 +39,31 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
             # The handshake was refused; uvicorn 0.54 would log it as one that nobody has answered.
             self.handshake_complete = True
 
-    def _set_direct(self, direct: Callable[[bytes], Any]) -> None:
+    def _set_direct(self, direct: Callable[[Any], Any] | None) -> None:
         self.direct = direct
 
     def handle_bytes(self, event: Frame) -> None:
         """Answer at once if nothing waits in either direction; else queue the message."""
-        direct = self.direct
-        if (
-            direct is not None
-            and event.fin
-            and self.queue.empty()
-            and self.writable.is_set()
-            and not self.close_sent
-        ):
-            answer = direct(event.data)  # type: ignore[arg-type]
+        if self.direct is not None and event.fin and self._is_idle():
+            answer = self.direct(event.data)
             if answer is not None:
                 self.conn.send_binary(answer)
                 self.transport.write(b"".join(self.conn.data_to_send()))
                 return
         super().handle_bytes(event)
+
+    def handle_text(self, event: Frame) -> None:
+        """The same of a text."""
+        if self.direct is not None and event.fin and self._is_idle():
+            try:
+                answer = self.direct(str(event.data, "utf-8"))
+            except UnicodeDecodeError:
+                answer = None  # uvicorn meets it again and ends the connection
+            if answer is not None:
+                self.conn.send_text(answer.encode())
+                self.transport.write(b"".join(self.conn.data_to_send()))
+                return
+        super().handle_text(event)
+
+    def _is_idle(self) -> bool:
+        return self.queue.empty() and self.writable.is_set() and not self.close_sent

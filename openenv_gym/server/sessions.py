@@ -150,7 +150,9 @@ class Attachment:
         self._lanes = session.signature.lanes
         signature = session.signature
         self._typed = signature.views == ("typed",)
-        self._observation, self._action = (None, None) if self._typed else signatures.layouts_of(signature)
+        self._observation, self._action = (
+            signatures.layouts_of(signature) if protocol.native else (None, None)
+        )
         self.out: AnswerBuffer | FieldsAnswer
         self._actions: Callable[[Slots | None, Any], Any]
         if hello.view == "typed":

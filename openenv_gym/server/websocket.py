@@ -63,6 +63,8 @@ class _Pump:
             # The server shuts down and has lost its patience with a step that does not end.
             self._house.forsake(attachment)
         finally:
+            if self._offer_direct is not None:
+                self._offer_direct(None)
             await self._house.detach(attachment)
 
     async def _greet(self) -> Attachment:
@@ -89,8 +91,8 @@ class _Pump:
     async def _pump_inline(self, attachment: Attachment) -> None:
         receive, send, decode = self._connection.receive, self._connection.send, self._protocol.receive
         answer = attachment.receive
-        if self._native and self._offer_direct is not None:
-            self._offer_direct(self._direct(attachment))
+        if self._offer_direct is not None:
+            self._offer_direct(self._direct(attachment) if self._native else self._direct_text(attachment))
         while True:
             message, ack = decode(await receive())
             if type(message) is Close:
@@ -112,6 +114,24 @@ class _Pump:
                 encoded = answer(*decode(data))
             except ProtocolViolation:
                 return None  # nothing was done; the pump meets it again and ends the connection
+            return None if encoded is None else encoded.payload
+
+        return direct
+
+    def _direct_text(self, attachment: Attachment) -> Callable[[Any], Any]:
+        """The same of JSON; a goodbye, and a call of a tool, takes the pump's way."""
+        decode, answer = self._protocol.receive, attachment.receive
+
+        def direct(data: str | bytes) -> Any:
+            if type(data) is not str:
+                return None
+            try:
+                message, ack = decode(data)
+            except ProtocolViolation:
+                return None
+            if isinstance(message, Close | Mcp):
+                return None  # not numbered, so nothing has been counted
+            encoded = answer(message, ack)
             return None if encoded is None else encoded.payload
 
         return direct

@@ -10,6 +10,7 @@ from __future__ import annotations
 from openenv_gym.spaces.actions import coerce, coerce_one, compile_iterator
 from openenv_gym.spaces.layout import Layout, Leaf, layout_of
 from openenv_gym.spaces.plain import from_plain, to_plain
+from openenv_gym.spaces.plain_rows import INEXACT, compile_plain_reader, compile_plain_writer
 from openenv_gym.spaces.ranges import compile_range_check
 from openenv_gym.spaces.rows import (
     Kind,
@@ -24,6 +25,7 @@ from openenv_gym.spaces.schema import from_schema, identical, to_schema
 from openenv_gym.spaces.whole import compile_restorer, concatenated, same_value, split
 
 __all__ = [
+    "INEXACT",
     "Kind",
     "Layout",
     "Leaf",
@@ -31,6 +33,8 @@ __all__ = [
     "coerce",
     "coerce_one",
     "compile_iterator",
+    "compile_plain_reader",
+    "compile_plain_writer",
     "compile_range_check",
     "compile_reader",
     "compile_restorer",

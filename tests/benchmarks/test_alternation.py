@@ -7,7 +7,7 @@ import os
 import pytest
 
 from benchmarks.alternation import CaseResult, Effort, measure
-from benchmarks.cases import Case, Target
+from benchmarks.cases import Case, Held, Target
 from benchmarks.children import ProcessGroups
 
 EFFORT = Effort(rounds=3, round_seconds=1.0, round_trips=0)
@@ -50,6 +50,20 @@ class Interrupted(Metronome):
 
     def run(self, steps: int) -> float:
         raise KeyboardInterrupt
+
+
+class Crowd(Metronome):
+    """An alternative whose sessions begin and end with each round, on a server that grows."""
+
+    megabytes = 0.0
+
+    def begin(self) -> None:
+        self.diary.append("begin")
+
+    def end(self) -> Held:
+        self.diary.append("end")
+        self.megabytes += 10 * self.seconds_per_step
+        return Held(0, 1, 2, 1.0, self.megabytes, self.megabytes)
 
 
 def measure_all(*alternatives: Metronome, targets: tuple[Target, ...] = (), lanes: int = 1) -> CaseResult:
@@ -102,3 +116,18 @@ def test_an_interrupt_closes_every_alternative() -> None:
     with pytest.raises(KeyboardInterrupt):
         measure_all(*alternatives)
     assert not any(alternative.is_open for alternative in alternatives)
+
+
+def test_sessions_of_a_round_begin_before_it_and_end_behind_it() -> None:
+    diary: list[str] = []
+    crowd, other = Crowd("crowd", 0.1, diary), Crowd("other", 0.2)
+    claim = Target("other", "crowd", 2.0, figure="memory")
+    result = measure(Case("case", "a case", 8, (crowd, other), (claim,), calls=5), EFFORT)
+    assert diary == ["begin", "crowd", "end"] * 4  # the first to warm up
+    measured = result.measured[0]
+    assert measured.steps_per_round == result.calls == 5
+    assert measured.rates == pytest.approx([80.0] * 3)
+    assert [held.megabytes for held in measured.held] == [2.0, 3.0, 4.0]
+    (verdict,) = result.verdicts
+    assert verdict.ratio is not None and verdict.ratio.median == pytest.approx(2.0)
+    assert verdict.is_met

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+import resource
 import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from benchmarks.children import ChildFailed, ChildProcess, cpu_seconds, with_descendants
+from benchmarks.children import ChildFailed, ChildProcess, cpu_seconds, usage, with_descendants
 
 ECHO = "import sys\nfor line in sys.stdin: print(line, end='', flush=True)"
 SLEEP = "import time; time.sleep(60)"
+LIMIT = """
+import json, resource
+input()
+print(json.dumps({"soft": resource.getrlimit(resource.RLIMIT_NOFILE)[0]}))
+"""
 
 
 def python(script: str) -> list[str]:
@@ -78,6 +84,26 @@ def test_a_child_counts_among_the_descendants() -> None:
     try:
         assert child.pid in with_descendants(os.getpid())
         assert with_descendants(child.pid) == (child.pid,)
+    finally:
+        child.stop()
+
+
+def test_threads_and_memory_are_counted_over_all_processes() -> None:
+    own = usage([os.getpid()])
+    child = ChildProcess(python(SLEEP))
+    try:
+        both = usage([os.getpid(), child.pid])
+    finally:
+        child.stop()
+    assert own.threads >= 1 and both.threads > own.threads
+    assert 0 < own.megabytes <= own.peak_megabytes
+    assert both.peak_megabytes > own.peak_megabytes
+
+
+def test_a_child_may_open_as_many_files_as_the_system_lets_it() -> None:
+    child = ChildProcess(python(LIMIT), piped=True)
+    try:
+        assert child.ask({}) == {"soft": resource.getrlimit(resource.RLIMIT_NOFILE)[1]}
     finally:
         child.stop()
 

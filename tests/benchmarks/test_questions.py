@@ -6,19 +6,24 @@ How fast anything is, is not asked here: machines that run tests are busy.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from benchmarks import sessions
 from benchmarks.cases import Benchmark
 from benchmarks.command import main
 from benchmarks.single import SINGLE
 from benchmarks.vector import VECTOR
 
+FEW_SESSIONS = replace(sessions.SESSIONS, cases=(sessions.cartpole, partial(sessions.crowd, 30)))
+
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("benchmark", [SINGLE, VECTOR], ids=lambda benchmark: benchmark.name)
+@pytest.mark.parametrize("benchmark", [SINGLE, VECTOR, FEW_SESSIONS], ids=lambda benchmark: benchmark.name)
 def test_every_alternative_is_measured(benchmark: Benchmark, tmp_path: Path) -> None:
     assert main(benchmark, ["--quick", "--rounds", "1", "--seconds", "0.05", "--output", str(tmp_path)]) == 0
     record = json.loads((tmp_path / f"{benchmark.name}.json").read_text())
@@ -26,3 +31,18 @@ def test_every_alternative_is_measured(benchmark: Benchmark, tmp_path: Path) -> 
         assert case["unavailable"] == {}
         assert all(verdict["ratio"] for verdict in case["verdicts"])
     assert (tmp_path / f"{benchmark.name}.png").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_a_crowd_loses_nobody_and_takes_no_thread_a_session(tmp_path: Path) -> None:
+    arguments = ["--rounds", "2", "--case", "crowd", "--output", str(tmp_path)]
+    assert main(FEW_SESSIONS, arguments) == 0
+    (case,) = json.loads((tmp_path / "sessions.json").read_text())["cases"]
+    stock, ours = case["measured"]
+    assert case["calls"] == 5 and ours["steps_per_round"] == 5
+    for held in (*stock["held"], *ours["held"]):
+        assert held["lost"] == 0
+        assert 0 < held["idle_megabytes"] <= held["megabytes"] <= held["peak_megabytes"]
+    assert {held["threads"] - held["idle_threads"] for held in ours["held"]} == {0}
+    assert min(held["threads"] - held["idle_threads"] for held in stock["held"]) >= 30

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from benchmarks.alternation import CaseResult, Effort, Measured, Verdict
-from benchmarks.cases import Target
+from benchmarks.cases import Held, Target
 from benchmarks.machine import Machine
 from benchmarks.placement import PlacedRoundTrips, Placement
+from benchmarks.readme import shown
 from benchmarks.record import Run
 from benchmarks.spread import Spread
 from benchmarks.table import print_case
@@ -77,6 +79,30 @@ def test_the_table_fits_eighty_columns_uncut(result: CaseResult) -> None:
     assert "…" not in printed
     for said in ("4.65M", "below aim", "not measured", "stock client, our server", "474, 622"):
         assert said in printed
+
+
+def test_what_servers_held_is_shown_on_the_terminal_and_in_the_readme(
+    result: CaseResult, tmp_path: Path
+) -> None:
+    held = tuple(Held(lost, 3, 1003, 160.0, 300.0 + lost, 310.0) for lost in (0, 2, 1))
+    claim = Target("stock server", "ours", 2.0, figure="memory")
+    crowd = replace(
+        result,
+        measured=(replace(measured("stock server", 1700.0), held=held),),
+        verdicts=(Verdict(claim, Spread.of([2.75])),),
+        round_trips=(),
+        calls=5,
+    )
+    terminal = io.StringIO()
+    print_case(Console(file=terminal, width=80), crowd)
+    printed = terminal.getvalue()
+    assert max(map(len, printed.splitlines())) <= 80
+    assert "7 rounds of 5 steps a lane" in printed
+    assert "stock server / ours, memory" in printed
+    assert printed.count("1003") == 1
+    text = shown(json.loads(run_of(crowd).write(tmp_path).read_text()))
+    assert "| stock server | 3 | 1003 | 301 | 160 | 310 |" in text
+    assert "stock server / ours, memory **2.75** (2.75 to 2.75; target 2, met)" in text
 
 
 def test_the_picture_is_drawn(result: CaseResult, tmp_path: Path) -> None:

@@ -63,9 +63,8 @@ def test_a_length_is_not_waited_for(server: GymServer) -> None:
     address = urlsplit(server.url)
     assert address.port is not None
     with socket.create_connection((str(address.hostname), address.port), 5) as connection:
-        connection.sendall(
-            b"POST /step HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 999999999999\r\n\r\n"
-        )
+        head = b"POST /step HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        connection.sendall(head + b"Content-Length: 999999999999\r\n\r\n")
         assert connection.recv(4096).startswith(b"HTTP/1.1 413 ")
 
 

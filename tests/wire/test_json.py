@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from openenv_gym import errors
 from openenv_gym.errors import (
@@ -114,6 +115,40 @@ def test_what_a_stock_server_refuses_is_refused_with_its_code(
     reply = json.loads(encode_error(refusal.value))
     assert reply["type"] == "error" and reply["data"]["code"] == code
     assert reply["data"]["error_code"] == error.code and isinstance(reply["data"]["message"], str)
+
+
+STEPS = [
+    b'{"type": "step", "data": {"action": 1}}',
+    b'{"type":"step","data":{"action":[0.1,-0,1e400,18446744073709551616],"metadata":{}}}',
+    b'{"data":{"action":{"a":"\\ud800","b":NaN}},"type":"step","type":"step"}',
+    b'{"type":"step","data":{},"request_id":"1"}',
+    b'{"type":"reset","data":{"seed":1}}',
+]
+
+
+class Text(str):
+    """A text that is not of the very type that the short cut takes."""
+
+
+def decoded(text: str) -> Any:
+    try:
+        message, _ = JsonServerCodec().decode(text)
+    except OpenEnvGymError as error:
+        return type(error)
+    return repr(message)
+
+
+@settings(max_examples=500)
+@given(mutated(STEPS) | st.sampled_from(STEPS))
+def test_a_step_means_the_same_whichever_decoder_reads_it(data: bytes) -> None:
+    text = data.decode(errors="replace")
+    assert decoded(text) == decoded(Text(text))
+
+
+def test_deep_data_of_a_step_are_left_to_pythons_decoder() -> None:
+    text = '{"type":"step","data":' + '{"a":' * 20_000 + "1" + "}" * 20_000 + "}"
+    with pytest.raises(InvalidJson):
+        JsonServerCodec().decode(text)
 
 
 def test_a_refused_field_is_named_in_pydantics_words() -> None:

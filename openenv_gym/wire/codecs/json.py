@@ -55,6 +55,7 @@ _FIELDS = {
 _RESET_NAMES = frozenset({"seed", "episode_id", "options"})
 _FATAL = frozenset({"CAPACITY_REACHED", "FACTORY_ERROR", "SESSION_ERROR"})
 """The codes that end a session."""
+_FEW_BRACKETS = 8
 _ONE = Slots.dense(1)
 _FLAGS_ALONE = np.full(1, Flag.TO_MOVE | Flag.OBSERVED, np.uint8)
 
@@ -70,6 +71,16 @@ def _encode(data: Plain) -> str:
 # the server's side ----------------------------------------------------------------------------
 
 
+class _PlainStep(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """A step as stock clients send it."""
+
+    type: str
+    data: dict[str, Any]
+
+
+_decode_step = msgspec.json.Decoder(_PlainStep).decode
+
+
 class JsonServerCodec:
     """Requests of a stock client to messages, and the answers back to text.
 
@@ -79,6 +90,7 @@ class JsonServerCodec:
 
     def __init__(self, *, max_depth: int | None = None) -> None:
         self._max_depth = max_depth
+        self._few_brackets = _FEW_BRACKETS if max_depth is None else min(_FEW_BRACKETS, max_depth)
         self._seq = 0
 
     def decode(self, data: Any) -> tuple[Message, int]:
@@ -91,6 +103,9 @@ class JsonServerCodec:
                 if it is nested too deep.
             ProtocolViolation: if it is JSON, but no object.
         """
+        step = _plain_step(data, self._few_brackets)
+        if step is not None:
+            return Step(self.skip(), None, [step.data]), self._seq - 1
         if self._max_depth is not None:
             check_depth(data, self._max_depth)
         try:
@@ -138,6 +153,21 @@ class JsonServerCodec:
         raise TypeError(f"the JSON dialect has no {type(message).__name__}")
 
 
+def _plain_step(data: Any, brackets: int) -> _PlainStep | None:
+    """A well-formed step; nothing for all else, which takes the longer way.
+
+    Python's own decoder takes more than JSON (NaN, halves of surrogate pairs), says better what is
+    wrong, and is asked whenever this one refuses. So few ``brackets`` cannot be nested deeper than that.
+    """
+    if type(data) is not str or data.count("{") + data.count("[") > brackets:
+        return None
+    try:
+        step = _decode_step(data)
+    except (msgspec.MsgspecError, ValueError):
+        return None
+    return step if step.type == "step" else None
+
+
 def _check_fields(kind: str, message: dict[str, Any]) -> None:
     """Raise pydantic's complaints, in its words, about a message that upstream would refuse."""
     extra = sorted(message.keys() - _FIELDS[kind])
@@ -177,7 +207,7 @@ def metadata_of(
     observation_types: dict[str, Any] | None = None,
 ) -> dict[str, Plain]:
     """What rides in ``metadata``: both flags, and ``info`` with the types that JSON cannot say."""
-    info_plain, info_types = plain.describe(info)
+    info_plain, info_types = plain.describe(info) if info else ({}, {})
     metadata = {"terminated": terminated, "truncated": truncated, "info": info_plain}
     if info_types:
         metadata["info_types"] = info_types

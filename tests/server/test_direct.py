@@ -1,0 +1,90 @@
+"""Texts are answered where they arrive, and still one by one, in order, and only while the session lives."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+
+from openenv_gym import serve_gym
+from openenv_gym.client.addresses import websocket_url
+from openenv_gym.envs.serving import GymServer
+from tests.environments import Counter, Sleeper
+from tests.served import eventually, health
+
+
+@pytest.fixture(scope="module", params=[Counter, Sleeper], ids=["inline", "own-thread"])
+def server(request: pytest.FixtureRequest) -> Iterator[GymServer]:
+    with serve_gym(request.param, port=0, block=False) as server:
+        yield server
+
+
+@pytest.fixture
+def stock(server: GymServer) -> Iterator[ClientConnection]:
+    """A connection as a stock client opens it, after its first reset."""
+    with connect(websocket_url(server.url), proxy=None) as connection:
+        connection.send('{"type": "reset", "data": {}}')
+        connection.recv(5)
+        yield connection
+    assert eventually(lambda: health(server.url)["sessions"] == 0)
+
+
+def step(action: Any) -> str:
+    return json.dumps({"type": "step", "data": {"action": action}})
+
+
+def answers(connection: ClientConnection, count: int) -> list[dict[str, Any]]:
+    return [json.loads(connection.recv(5)) for _ in range(count)]
+
+
+def write_frames(connection: ClientConnection, frames: list[bytes]) -> None:
+    """Text frames in one segment, so that all of them have arrived before the first is answered."""
+    for frame in frames:
+        connection.protocol.send_text(frame)
+    connection.socket.sendall(b"".join(connection.protocol.data_to_send()))
+
+
+def test_requests_that_arrive_together_are_answered_in_order(stock: ClientConnection) -> None:
+    messages = [step(1), "no json", step(1), step("left"), '{"type": "state"}', step(1)]
+    write_frames(stock, [message.encode() for message in messages])
+    got = answers(stock, len(messages))
+    kinds = ["observation", "error", "observation", "error", "state", "observation"]
+    assert [answer["type"] for answer in got] == kinds
+    assert got[1]["data"]["code"] == "INVALID_JSON"
+    assert got[4]["data"]["step_count"] == 2
+
+
+def test_a_goodbye_behind_requests_ends_the_session_when_they_are_answered(stock: ClientConnection) -> None:
+    write_frames(stock, [step(1).encode(), b'{"type": "close"}', step(1).encode()])
+    assert answers(stock, 1)[0]["type"] == "observation"
+    with pytest.raises(ConnectionClosed) as ended:
+        stock.recv(5)
+    assert ended.value.rcvd is not None and ended.value.rcvd.code == 1000
+
+
+def test_json_that_is_no_object_ends_the_session_after_what_came_before(stock: ClientConnection) -> None:
+    write_frames(stock, [step(1).encode(), b"[]"])
+    first, last = answers(stock, 2)
+    assert first["type"] == "observation" and last["data"]["code"] == "SESSION_ERROR"
+    with pytest.raises(ConnectionClosed) as ended:
+        stock.recv(5)
+    assert ended.value.rcvd is not None and ended.value.rcvd.code == 1000
+
+
+def test_a_text_in_fragments_is_one_request(stock: ClientConnection) -> None:
+    text = step(1)
+    stock.send([text[:5], text[5:9], text[9:]])
+    stock.send(step(1))
+    stock.send('{"type": "state"}')
+    assert answers(stock, 3)[2]["data"]["step_count"] == 2
+
+
+def test_a_text_that_is_no_utf8_ends_the_connection(stock: ClientConnection) -> None:
+    write_frames(stock, [b'{"type": "state\xff"}'])
+    with pytest.raises(ConnectionClosed) as ended:
+        stock.recv(5)
+    assert ended.value.rcvd is not None and ended.value.rcvd.code == 1007
