@@ -4,15 +4,20 @@
 wrap a server back into Gymnasium's interfaces. ``OpenEnvClient`` plays any server in OpenEnv's fields.
 """
 
-from openenv_gym.client.asynchronous import AsyncClient
-from openenv_gym.client.blocking import Client
-from openenv_gym.envs.serve import create_app, serve_gym
-from openenv_gym.envs.single import OpenEnvGym
-from openenv_gym.envs.typed import OpenEnvClient
-from openenv_gym.envs.vector import OpenEnvVectorEnv
-from openenv_gym.errors import OpenEnvGymError
-from openenv_gym.types import StepResult
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from openenv_gym.version import __version__
+
+if TYPE_CHECKING:
+    from openenv_gym.client.asynchronous import AsyncClient
+    from openenv_gym.client.blocking import Client
+    from openenv_gym.envs.serve import create_app, serve_gym
+    from openenv_gym.envs.single import OpenEnvGym
+    from openenv_gym.envs.typed import OpenEnvClient
+    from openenv_gym.envs.vector import OpenEnvVectorEnv
+    from openenv_gym.errors import OpenEnvGymError
+    from openenv_gym.types import StepResult
 
 __all__ = [
     "AsyncClient",
@@ -26,3 +31,31 @@ __all__ = [
     "create_app",
     "serve_gym",
 ]
+
+_HOMES = {
+    "AsyncClient": "openenv_gym.client.asynchronous",
+    "Client": "openenv_gym.client.blocking",
+    "OpenEnvClient": "openenv_gym.envs.typed",
+    "OpenEnvGym": "openenv_gym.envs.single",
+    "OpenEnvGymError": "openenv_gym.errors",
+    "OpenEnvVectorEnv": "openenv_gym.envs.vector",
+    "StepResult": "openenv_gym.types",
+    "create_app": "openenv_gym.envs.serve",
+    "serve_gym": "openenv_gym.envs.serve",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name when it is first used.
+
+    pytest imports this package at each start for the sake of its plugin, and Gymnasium, NumPy and
+    httpx together would cost everybody most of a second.
+    """
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -6,14 +6,14 @@ import sys
 
 import typer
 
-from openenv_gym.cli import serve
+from openenv_gym.cli import check, serve
 from openenv_gym.errors import OpenEnvGymError
 from openenv_gym.version import __version__
 
 __all__ = ["main"]
 
 app = typer.Typer(
-    help="Serve Gymnasium environments as OpenEnv servers.",
+    help="Serve Gymnasium environments as OpenEnv servers, and check any OpenEnv server.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -28,6 +28,7 @@ def _options(version: bool = typer.Option(False, "--version", help="Print the ve
 
 
 app.command("serve")(serve.serve)
+app.command("check")(check.check)
 
 
 def main() -> None:
