@@ -12,7 +12,7 @@ from openenv_gym.errors import InvalidArgument
 from openenv_gym.hosting.models import Models
 from openenv_gym.hosting.shelf import Shelf
 from openenv_gym.hosting.source import Source, open_source
-from openenv_gym.hosting.typed import supports_concurrent_sessions, typed_source
+from openenv_gym.hosting.typed import state_of, supports_concurrent_sessions, typed_source
 from openenv_gym.models import State
 from openenv_gym.server.app import Application, Mode
 from openenv_gym.server.doors import Doors
@@ -141,7 +141,7 @@ def typed_application(
             f"max_concurrent_envs={max_sessions} cannot be; leave it out, or have its instances share "
             "nothing and say so"
         )
-    described = Models(action, observation, state or State, reset_observation)
+    described = Models(action, observation, state or state_of(env) or State, reset_observation)
     source = typed_source(env, described, name)
     application = _application(source, {"max_sessions": max_sessions, **limits}, _mode(mode))
     # Whoever runs it decides where it listens and under which name.

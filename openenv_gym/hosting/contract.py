@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from openenv_gym.errors import CallRefused, EnvironmentRaised, OpenEnvGymError
 from openenv_gym.types import Flag, Signature, Slots
 
-__all__ = ["ALONE", "FAILURES", "HostedEnv", "Out", "attributed", "look_up", "raised"]
+__all__ = ["ALONE", "FAILURES", "HostedEnv", "NamedStep", "Out", "attributed", "look_up", "raised"]
 
 ALONE = int(Flag.TO_MOVE | Flag.OBSERVED)
 """The flags of the only agent of a lane."""
@@ -62,6 +62,13 @@ class Out(Protocol):
 
     def flush(self) -> None:
         """Some lanes are done early: send what there is, if anyone wants it early."""
+
+
+class NamedStep(NamedTuple):
+    """A typed environment's action, and what else its step is given by name."""
+
+    action: Any
+    names: Mapping[str, Any]
 
 
 class HostedEnv(Protocol):

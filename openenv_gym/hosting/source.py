@@ -90,6 +90,7 @@ class Source:
         consult: asks a typed environment, newly built and closed again, about itself; ``None``: there
             is nothing to ask but the signature.
         one_thread: whether all sessions must live on one and the same thread.
+        factory_name: what is said to have failed when it cannot be built; by default the env_id.
     """
 
     signature: Signature
@@ -101,6 +102,7 @@ class Source:
     own_models: Models | None = None
     consult: Callable[[Callable[[Any], Any]], Any] | None = None
     one_thread: bool = False
+    factory_name: str | None = None
 
     def models(self) -> Models:
         """The pydantic models of the typed view."""
@@ -162,7 +164,7 @@ class Source:
         try:
             return self.host(signature, extra)
         except FAILURES as error:
-            raise _factory_failed(self.signature.env_id, error) from error
+            raise _factory_failed(self.signature.env_id, error, self.factory_name) from error
 
     def is_cheap(self, lanes: int) -> bool:
         """Whether so many lanes may run on the event loop without others noticing."""
@@ -435,9 +437,9 @@ def _plain_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _factory_failed(env_id: str, error: BaseException) -> FactoryFailed:
+def _factory_failed(env_id: str, error: BaseException, factory_name: str | None = None) -> FactoryFailed:
     failure = FactoryFailed(
-        f"{env_id} could not be built: {type(error).__name__}: {error}", factory_name=env_id
+        f"{env_id} could not be built: {type(error).__name__}: {error}", factory_name=factory_name or env_id
     )
     failure.add_note(f"{type(error).__name__}: {error}")
     return failure

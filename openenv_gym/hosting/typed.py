@@ -27,7 +27,7 @@ from openenv_gym.errors import (
     OpenEnvGymError,
     ResetNeeded,
 )
-from openenv_gym.hosting.contract import Out, attributed, raised
+from openenv_gym.hosting.contract import NamedStep, Out, attributed, raised
 from openenv_gym.hosting.models import Models
 from openenv_gym.hosting.source import Source
 from openenv_gym.models import State
@@ -38,6 +38,7 @@ __all__ = [
     "TypedLane",
     "is_typed",
     "models_of",
+    "state_of",
     "supports_concurrent_sessions",
     "typed_source",
 ]
@@ -64,8 +65,14 @@ def models_of(cls: Any) -> Models:
             "def step(self, action: MyAction) -> MyObservation; annotate it, or use "
             "create_app(MyEnvironment, MyAction, MyObservation)"
         )
-    state = _hints(cls.state.fget).get("return") if isinstance(cls.state, property) else None
-    return Models(action, observation, state if _is_model(state) else State)
+    return Models(action, observation, state_of(cls) or State)
+
+
+def state_of(cls: Any) -> type[BaseModel] | None:
+    """The model that a class names in the annotation of its ``state``, if it does."""
+    written = getattr(cls, "state", None)
+    state = _hints(written.fget).get("return") if isinstance(written, property) else None
+    return state if _is_model(state) else None
 
 
 def _hints(function: Any) -> dict[str, Any]:
@@ -125,6 +132,7 @@ class TypedLane:
         self._reset = _method(self._env, "reset")
         self._step = _method(self._env, "step")
         self._reset_takes = _accepted(self._reset)
+        self._step_takes = _accepted(self._step)
         self._strict = bool(getattr(self._env, "STEP_NEEDS_RESET", False))
         self._running = False
         self._runner: asyncio.Runner | None = None
@@ -145,7 +153,7 @@ class TypedLane:
         self._put("reset", Phase.RESET, out, lambda: self._reset(**self._reset_takes(given)))
 
     def step(self, slots: Slots | None, actions: Sequence[Any], out: Out) -> None:
-        """Take the action."""
+        """Take the action; a :class:`NamedStep` brings further arguments for the environment's ``step``."""
         if self._strict and not self._running:
             out.fail(
                 0,
@@ -154,7 +162,10 @@ class TypedLane:
                 ),
             )
             return
-        self._put("step", Phase.STEP, out, lambda: self._step(actions[0]))
+        action, names = actions[0], {}
+        if isinstance(action, NamedStep):
+            action, names = action.action, self._step_takes(action.names)
+        self._put("step", Phase.STEP, out, lambda: self._step(action, **names))
 
     def _put(self, during: str, phase: Phase, out: Out, ask: Callable[[], Any]) -> None:
         try:
@@ -278,6 +289,7 @@ def typed_source(env: Callable[[], Any], models: Models, name: str | None = None
         own_models=models,
         consult=consult,
         one_thread=bool(getattr(_written(env), "REQUIRES_SINGLE_THREAD_EXECUTOR", False)),
+        factory_name=str(getattr(_written(env), "__name__", env)),
     )
 
 

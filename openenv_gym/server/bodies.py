@@ -51,7 +51,9 @@ class ResetBody(SessionBody):
     episode_id: str | None = Field(
         default=None, max_length=255, description="What /state will call the episode."
     )
-    options: dict[str, Any] | None = Field(default=None, description="For the environment's own reset.")
+    options: Any = Field(
+        default=None, description="For the environment's own reset: an object, unless it says otherwise."
+    )
     render_mode: str | None = Field(
         default=None, description="Of a new session, for /render: ansi, rgb_array, ..."
     )
@@ -65,9 +67,13 @@ class ResetBody(SessionBody):
 
 
 class StepBody(SessionBody):
-    """Take one action."""
+    """Take one action.
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"action": {"action": 1}}]})
+    Further names, and ``timeout_s`` and ``request_id``, are arguments of a typed environment's step if it
+    takes them; others drop them.
+    """
+
+    model_config = ConfigDict(extra="allow", json_schema_extra={"examples": [{"action": {"action": 1}}]})
 
     action: dict[str, Any] = Field(description="The fields that /schema shows under action.")
     timeout_s: float | None = Field(
@@ -134,6 +140,8 @@ class ErrorBody(BaseModel):
 
 class TasksBody(BaseModel):
     """A split of an environment's tasks."""
+
+    model_config = ConfigDict(extra="forbid")
 
     split: str
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Query, Request, Response
+from fastapi import APIRouter, Body, Depends, FastAPI, Header, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic_core import to_jsonable_python
 
@@ -54,6 +54,7 @@ from openenv_gym.wire.messages import Render, Reset, State, Step
 __all__ = ["answer_errors", "describe", "episode_routes", "refusal", "task_routes"]
 
 HEADER = "X-Session-Id"
+_NULLABLE = frozenset({"seed", "episode_id", "options"})
 SessionHeader = Annotated[
     str | None, Header(alias=HEADER, description="The session, if the body names none.")
 ]
@@ -99,16 +100,19 @@ def episode_routes(episodes: Episodes, source: Source) -> APIRouter:
     router = APIRouter(tags=["Episodes"], responses=_ERRORS, dependencies=[Depends(check_view)])
 
     @router.post("/reset", response_model=Observed, summary="Begin an episode")
-    async def reset(body: ResetBody | None = None, header: SessionHeader = None) -> Response:
-        return await _reset(episodes, body or ResetBody(), header)
+    async def reset(
+        body: Annotated[ResetBody, Body(default_factory=ResetBody)], header: SessionHeader = None
+    ) -> Response:
+        return await _reset(episodes, body, header)
 
     @router.post("/step", response_model=Observed, summary="Take one action")
     async def step(body: StepBody, header: SessionHeader = None) -> Response:
         episode = await episodes.find(check_same(body.session_id, header))
+        names = body.model_dump(exclude_unset=True, exclude={"action", "session_id"})
         text = await episodes.ask(
             episode,
             "step",
-            lambda seq: Step(seq, None, [body.action]),
+            lambda seq: Step(seq, None, [body.action], names),
             request_id=body.request_id,
             timeout=body.timeout_s,
         )
@@ -161,12 +165,20 @@ async def _reset(episodes: Episodes, body: ResetBody, header: str | None) -> Res
 def _message(body: ResetBody, seq: int) -> Reset:
     seeds: list[int | None] | None = None if body.seed is None else [body.seed]
     names = None if body.episode_id is None else [body.episode_id]
-    return Reset(seq, None, seeds, body.options, names, body.model_extra)
+    rest: dict[str, Any] = dict(body.model_extra or {})
+    rest |= {name: None for name in body.model_fields_set & _NULLABLE if getattr(body, name) is None}
+    options = body.options if type(body.options) is dict else None
+    if options is None and body.options is not None:
+        rest["options"] = body.options
+    return Reset(seq, None, seeds, options, names, rest)
 
 
 def _observed(episode: Episode, text: str) -> Response:
-    """The ``data`` of the dialect's message, and whose it is."""
-    return _json({**json.loads(text)["data"], "session_id": episode.id}, episode=episode)
+    """The ``data`` of the dialect's message, and whose it is; over HTTP every reward is a float."""
+    data = {"metadata": None, **json.loads(text)["data"], "session_id": episode.id}
+    if data["reward"] is not None:
+        data["reward"] = float(data["reward"])
+    return _json(data, episode=episode)
 
 
 def _json(content: Any, status: int = 200, *, episode: Episode | None = None) -> Response:

@@ -28,7 +28,7 @@ from openenv_gym.errors import (
     ProtocolViolation,
     UnknownSession,
 )
-from openenv_gym.hosting.contract import FAILURES, HostedEnv, raised
+from openenv_gym.hosting.contract import FAILURES, HostedEnv, NamedStep, raised
 from openenv_gym.hosting.shelf import Choice, Shelf
 from openenv_gym.hosting.source import Source
 from openenv_gym.hosting.views import FieldsView
@@ -227,6 +227,8 @@ class Attachment:
         if slots is not None:
             self._check_slots(slots)
         actions = self._actions(slots, message.actions)
+        if message.data and self._typed:
+            actions = [NamedStep(action, message.data) for action in actions]
         out.begin(dense=slots is None)
         started = time.perf_counter_ns()
         self._hosted.step(slots, actions, out)
@@ -237,7 +239,7 @@ class Attachment:
         self.out.begin(dense=lanes is None and len(self.session.signature.agents) == 1)
         self._name_episodes(lanes, message.episode_ids)
         started = time.perf_counter_ns()
-        options = _arguments(message) if self._typed else message.options
+        options = _arguments(message) if self._typed else _options(message)
         self._hosted.reset(lanes, message.seeds, options, self.out)
         return self.out.finish(message.seq, (time.perf_counter_ns() - started) // 1000)
 
@@ -262,6 +264,8 @@ class Attachment:
     def _state(self, lane: int, agent: int) -> dict[str, Any]:
         """What OpenEnv calls state; the episodes of autoresets are the named one's ``.1``, ``.2``, ..."""
         state = self._hosted.state(lane, agent)
+        if self._typed:  # it names its episodes itself
+            return state
         autoresets = state.pop("autoresets", 0)
         named = self.session.episode_ids[lane]
         return {"episode_id": f"{named}.{autoresets}" if autoresets else named, **state}
@@ -319,6 +323,14 @@ class Attachment:
                 f"there is no agent {agent}; the game has {len(self.session.signature.agents)}"
             )
         return agent
+
+
+def _options(message: Reset) -> dict[str, Any] | None:
+    """What another environment's reset is given."""
+    odd = (message.data or {}).get("options")
+    if odd is not None:
+        raise InvalidArgument(f"options is {odd!r:.80}; an object, or null, was expected")
+    return message.options
 
 
 def _arguments(message: Reset) -> dict[str, Any]:

@@ -103,11 +103,13 @@ class Step(Struct, frozen=True):
         seq: the request's number.
         slots: which, or ``None`` for agent 0 of every lane in order.
         actions: columns in the action layout, or a list of values, one for each slot.
+        data: what else a typed environment's step is given, by name; others drop it.
     """
 
     seq: int
     slots: Slots | None
     actions: Any
+    data: dict[str, Any] | None = None
 
 
 class Answer(Struct, frozen=True):

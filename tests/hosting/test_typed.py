@@ -10,9 +10,16 @@ import pytest
 from pydantic import BaseModel
 
 from openenv_gym.errors import EnvironmentRaised, InvalidAction, InvalidArgument, LayoutMismatch, ResetNeeded
+from openenv_gym.hosting.contract import NamedStep
 from openenv_gym.hosting.models import Models
 from openenv_gym.hosting.source import open_source
-from openenv_gym.hosting.typed import ModelView, TypedLane, models_of, typed_source
+from openenv_gym.hosting.typed import (
+    ModelView,
+    TypedLane,
+    models_of,
+    state_of,
+    typed_source,
+)
 from openenv_gym.models import State
 from tests.hosting.collecting import Collected
 from tests.typed import Count, Counted, Counting, CountingAsync, Foreign, ForeignAsync
@@ -50,6 +57,28 @@ def test_reset_is_given_what_it_takes_and_nothing_else() -> None:
     assert observation.metadata == {"unknown": 1}
     assert hosted.state(0, 0)["episode_id"] == "e"
     hosted.close()
+
+
+def test_step_is_given_what_it_takes_and_nothing_else() -> None:
+    class Loud(Counting):
+        def step(  # type: ignore[override]
+            self, action: Count, timeout_s: float | None = None, loud: bool = False
+        ) -> Counted:
+            return Counted(total=action.by, metadata={"timeout_s": timeout_s, "loud": loud})
+
+    class LoudAsync(Loud):
+        async def step_async(self, action: Count, timeout_s: float | None = None, **kwargs: Any) -> Counted:
+            return Counted(total=action.by, metadata=kwargs)
+
+    names = {"timeout_s": 3.0, "loud": True, "request_id": "r"}
+    seen = []
+    for cls in (Loud, LoudAsync):
+        hosted, out = lane(cls), Collected()
+        hosted.reset(None, None, None, out)
+        hosted.step(None, [NamedStep(Count(by=1), names)], out)
+        seen.append(out.rows[-1].observation.metadata)
+        hosted.close()
+    assert seen == [{"timeout_s": 3.0, "loud": True}, {"loud": True, "request_id": "r"}]
 
 
 def test_a_step_out_of_turn_is_refused_where_the_environment_wants_it() -> None:
@@ -95,6 +124,7 @@ def test_coroutines_run_on_one_event_loop_of_the_sessions_thread() -> None:
 def test_models_are_read_from_the_annotations() -> None:
     models = models_of(Counting)
     assert (models.action, models.observation, models.state) == (Count, Counted, State)
+    assert state_of(Foreign) is None
     assert open_source(Counting).signature.views == ("typed",)
 
     class Unannotated(Counting):

@@ -1,3 +1,58 @@
 """What is below ``scripts`` is run by the stock peer's interpreter, against packages that are not here."""
 
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from benchmarks.stock.venv import stock_python
+from tests.peers.scaffold import make_scaffold
+
 collect_ignore = ["scripts"]
+
+SCRIPTS = Path(__file__).parent / "scripts"
+SESSIONS = 8
+
+
+class Twins(NamedTuple):
+    """Where the same environment is served by stock OpenEnv and by us."""
+
+    stock: str
+    ours: str
+
+
+@pytest.fixture(scope="session")
+def scaffold(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What ``openenv init`` makes, an environment that echoes texts, with room for eight sessions."""
+    return make_scaffold(tmp_path_factory.mktemp("scaffold"), SESSIONS)
+
+
+@pytest.fixture(scope="session")
+def twins(scaffold: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Twins]]:
+    """The scaffold and the odd environments of ``scripts/worlds.py``, each served twice."""
+    log = tmp_path_factory.mktemp("host") / "log"
+    with log.open("w") as errors:
+        process = subprocess.Popen(
+            [str(stock_python()), str(SCRIPTS / "host.py"), str(scaffold)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,
+        )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        assert line, log.read_text()[-3000:]
+        said: dict[str, Any] = json.loads(line)
+        yield {name: Twins(*urls) for name, urls in said.items()}
+    finally:
+        process.kill()
+        process.wait()
+        process.stdin.close()
+        process.stdout.close()

@@ -1,4 +1,4 @@
-"""The environment that ``openenv init`` makes, on the stock server."""
+"""The environment that ``openenv init`` makes, which echoes texts, on the stock server."""
 
 from __future__ import annotations
 
@@ -10,24 +10,28 @@ from pathlib import Path
 from benchmarks.children import ChildProcess
 from benchmarks.stock.venv import stock_python
 
-__all__ = ["served_scaffold"]
+__all__ = ["make_scaffold", "served"]
 
 
-@contextmanager
-def served_scaffold(home: Path, sessions: int) -> Iterator[str]:
-    """The URL of the scaffold's environment, which echoes texts, with room for some sessions."""
-    python = stock_python()
+def make_scaffold(home: Path, sessions: int) -> Path:
+    """The folder of the environment, with room for some sessions."""
     subprocess.run(
-        [str(python.with_name("openenv")), "init", "echo_env", "--output-dir", str(home)],
+        [str(stock_python().with_name("openenv")), "init", "echo_env", "--output-dir", str(home)],
         check=True,
         capture_output=True,
-        timeout=90,
+        timeout=110,
     )
     app = home / "echo_env" / "server" / "app.py"
     text = app.read_text()
     assert "max_concurrent_envs=1" in text
     app.write_text(text.replace("max_concurrent_envs=1", f"max_concurrent_envs={sessions}"))
-    command = [str(python), "-m", "uvicorn", "server.app:app", "--app-dir", str(home / "echo_env")]
+    return home / "echo_env"
+
+
+@contextmanager
+def served(scaffold: Path) -> Iterator[str]:
+    """Its URL."""
+    command = [str(stock_python()), "-m", "uvicorn", "server.app:app", "--app-dir", str(scaffold)]
     server = ChildProcess([*command, "--host", "127.0.0.1", "--port", "0"])
     try:
         yield server.server_url()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import httpx
@@ -11,7 +11,7 @@ import pytest
 
 from openenv_gym import serve_gym
 from tests.environments import Counter
-from tests.peers.scaffold import served_scaffold
+from tests.peers.scaffold import make_scaffold, served
 from tests.served import eventually
 from tests.sockets import JsonSocket
 
@@ -22,7 +22,7 @@ SESSIONS = 2
 
 @pytest.fixture(scope="module")
 def stock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with served_scaffold(tmp_path_factory.mktemp("scaffold"), SESSIONS) as url:
+    with served(make_scaffold(tmp_path_factory.mktemp("scaffold"), SESSIONS)) as url:
         yield url
 
 
@@ -70,10 +70,30 @@ CALLS: list[Any] = [
 ]
 
 
+@contextmanager
+def seated(url: str, count: int = 1) -> Iterator[list[tuple[JsonSocket, str]]]:
+    """Sockets on ``/mcp`` that have a session each, and its id; whoever left before gives up his in time."""
+    with ExitStack() as stack:
+
+        def sit_down() -> bool:
+            stack.close()
+            seats.clear()
+            for _ in range(count):
+                socket = stack.enter_context(JsonSocket(url, "/mcp"))
+                answer = socket.ask(call(CREATE))
+                if "result" not in answer:
+                    return False
+                seats.append((socket, answer["result"]["session_id"]))
+            return True
+
+        seats: list[tuple[JsonSocket, str]] = []
+        assert eventually(sit_down)
+        yield seats
+
+
 def on_mcp(url: str) -> list[Any]:
     """What is said on the WebSocket ``/mcp``."""
-    with JsonSocket(url, "/mcp") as socket:
-        own = socket.ask(call(CREATE))["result"]["session_id"]
+    with seated(url) as [(socket, own)]:
         asked = [*CALLS, call(CLOSE, session_id=own), "nope", "", "{"]
         said = [shape_of(socket.ask(message), {own: "own"}) for message in asked]
         said.append(shape_of(socket.ask("[]"), {own: "own"}))
@@ -83,6 +103,8 @@ def on_mcp(url: str) -> list[Any]:
 
 def on_ws(url: str, **query: Any) -> list[Any]:
     """What is said in ``mcp`` messages on ``/ws``."""
+    if not query:
+        wait_until_empty(url)
     with JsonSocket(url, **query) as socket:
         own = socket.ask({"type": "mcp", "data": call(CREATE)})["data"]["result"]["session_id"]
         asked: list[Any] = [{"type": "mcp", "data": data} for data in [*CALLS, call(CLOSE, session_id=own)]]
@@ -92,6 +114,7 @@ def on_ws(url: str, **query: Any) -> list[Any]:
 
 def attached(url: str) -> list[Any]:
     """What is said to sockets that join a session of ``POST /mcp``."""
+    wait_until_empty(url)
     with httpx.Client(base_url=url) as http:
         own = http.post("/mcp", json=call(CREATE)).json()["result"]["session_id"]
         said = on_ws(url, session_id=own)
@@ -113,11 +136,8 @@ def attached(url: str) -> list[Any]:
 
 def when_full(url: str) -> list[Any]:
     """What the third of two sessions hears."""
-    assert eventually(partial(has_room, url))
     said = []
-    with JsonSocket(url, "/mcp") as first, JsonSocket(url, "/mcp") as second:
-        for socket in (first, second):
-            socket.ask(call(CREATE))
+    with seated(url, SESSIONS):
         for path in ("/mcp", "/ws"):
             with JsonSocket(url, path) as late:
                 said.append(shape_of(late.receive(), {}))
@@ -125,15 +145,22 @@ def when_full(url: str) -> list[Any]:
     return said
 
 
-def has_room(url: str) -> bool:
-    with JsonSocket(url, "/mcp") as first, JsonSocket(url, "/mcp") as second:
-        return all("result" in socket.ask(call(CREATE)) for socket in (first, second))
+def wait_until_empty(url: str) -> None:
+    """A session over HTTP can be had, and is given up when the answer says so."""
+
+    def begin_and_end() -> bool:
+        answers = [httpx.post(f"{url}/mcp", json=call(CREATE)).json() for _ in range(SESSIONS)]
+        for answer in answers:
+            if "result" in answer:
+                close = call(CLOSE, session_id=answer["result"]["session_id"])
+                assert httpx.post(f"{url}/mcp", json=close).json()["result"]["closed"]
+        return all("result" in answer for answer in answers)
+
+    assert eventually(begin_and_end)
 
 
 @pytest.mark.parametrize("talk", [on_mcp, on_ws, attached, when_full])
 def test_ours_says_what_a_stock_server_says(talk: Any, stock: str, ours: str) -> None:
-    for url in (stock, ours):
-        assert eventually(partial(has_room, url))
     assert talk(ours) == talk(stock)
 
 
@@ -152,11 +179,9 @@ def test_ours_says_what_a_stock_server_says(talk: Any, stock: str, ours: str) ->
 def test_where_ours_is_knowingly_better(
     message: dict[str, Any], theirs: int, answer: Any, stock: str, ours: str
 ) -> None:
-    for url in (stock, ours):
-        assert eventually(partial(has_room, url))
-    with JsonSocket(stock, "/mcp") as socket:
+    with seated(stock) as [(socket, _)]:
         assert socket.ask(message)["error"]["code"] == theirs
-    with JsonSocket(ours, "/mcp") as socket:
+    with seated(ours) as [(socket, _)]:
         said = socket.ask(message)
         assert said.get("result", said.get("error", {}).get("code")) == answer
 
@@ -165,7 +190,7 @@ def test_who_closes_a_session_under_a_socket_means_it(stock: str, ours: str) -> 
     """Upstream puts the end off until the socket leaves; ours is at once, and the socket is told."""
     said = {}
     for url in (stock, ours):
-        assert eventually(partial(has_room, url))
+        wait_until_empty(url)
         with httpx.Client(base_url=url) as http:
             own = http.post("/mcp", json=call(CREATE)).json()["result"]["session_id"]
             with JsonSocket(url, session_id=own) as socket:

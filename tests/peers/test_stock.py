@@ -26,14 +26,14 @@ from openenv_gym.errors import (
     UnsupportedSpace,
 )
 from openenv_gym.wire.messages import Hello
-from tests.peers.scaffold import served_scaffold
+from tests.peers.conftest import SESSIONS
+from tests.peers.scaffold import served
 from tests.served import eventually, health
 
 pytestmark = pytest.mark.slow
 
 PLAY = Path(__file__).parent / "scripts" / "play.py"
 SERVE = Path(__file__).parents[2] / "benchmarks" / "stock" / "scripts" / "serve.py"
-SESSIONS = 4
 
 
 def episodes() -> list[tuple[int, list[int]]]:
@@ -132,8 +132,9 @@ def test_the_stock_client_of_tools_finds_none_and_plays() -> None:
 
 
 @pytest.fixture(scope="module")
-def echo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with served_scaffold(tmp_path_factory.mktemp("scaffold"), SESSIONS) as url:
+def echo(scaffold: Path) -> Iterator[str]:
+    """The URL of the scaffold's environment, which echoes texts."""
+    with served(scaffold) as url:
         yield url
 
 
@@ -313,24 +314,3 @@ def test_lanes_of_a_stock_cartpole_are_those_of_sync_vector_env(stock_cartpole: 
     assert began_anew.all()
     envs.close()
     local.close()
-
-
-# the stock validator on our server --------------------------------------------------------------
-
-
-@pytest.mark.parametrize("mode", ["simulation", "production"])
-def test_the_stock_validator_passes_our_server(mode: str) -> None:
-    validate = stock_python().with_name("openenv")
-    with serve_gym("CartPole-v1", port=0, block=False, mode=mode) as server:
-        done = subprocess.run(
-            [str(validate), "validate", server.url, "--json"],
-            capture_output=True,
-            text=True,
-            timeout=90,
-            check=False,
-        )
-    assert done.returncode == 0, done.stdout + done.stderr
-    report = json.loads(done.stdout)
-    assert report["passed"]
-    assert len(report["criteria"]) == 6
-    assert all(criterion["passed"] for criterion in report["criteria"])

@@ -71,6 +71,34 @@ def test_an_episode_over_http(url: str) -> None:
         assert refused.json()["detail"][0]["loc"] == ["by"]
 
 
+def test_names_that_have_no_seat_are_the_environments_own() -> None:
+    class Listed(Counting):
+        def reset(self, seed: int | None = 5, episode_id: str | None = None, **kwargs: Any) -> Counted:
+            return Counted(total=-1 if seed is None else seed, metadata=kwargs)
+
+        def step(self, action: Count, timeout_s: float | None = None, **kwargs: Any) -> Counted:
+            return Counted(total=action.by, metadata={"timeout_s": timeout_s, **kwargs})
+
+        @property
+        def state(self) -> Any:
+            return {"total": 3}
+
+    Listed.STEP_NEEDS_RESET = False
+    app = create_app(Listed, Count, Counted, max_concurrent_envs=4)
+    with serve_gym(app, port=0, block=False) as server:
+        with httpx.Client(base_url=server.url) as http:
+            seen = http.post("/reset", json={"seed": None, "options": ["a"]}).json()
+            assert (seen["observation"]["total"], seen["metadata"]) == (-1, {"options": ["a"]})
+            assert http.post("/reset", json={}).json()["metadata"] is None
+            step = {"action": {"by": 1}, "timeout_s": 9, "request_id": "r", "loud": True}
+            said = http.post("/step", json=step).json()["metadata"]
+            assert said == {"timeout_s": 9.0, "request_id": "r", "loud": True}
+            assert http.get("/state").json() == {"total": 3}
+        with connect(server.url.replace("http", "ws") + "/ws") as socket:
+            assert ask(socket, "reset", seed=None, options="b")["data"]["metadata"] == {"options": "b"}
+            assert ask(socket, "state")["data"] == {"total": 3}
+
+
 def test_what_it_says_of_itself(url: str) -> None:
     with httpx.Client(base_url=url) as http:
         schema = http.get("/schema").json()

@@ -170,14 +170,15 @@ def _plain_step(data: Any, brackets: int) -> _PlainStep | None:
 
 def _check_fields(kind: str, message: dict[str, Any]) -> None:
     """Raise pydantic's complaints, in its words, about a message that upstream would refuse."""
-    extra = sorted(message.keys() - _FIELDS[kind])
-    errors = [
-        _complaint("extra_forbidden", name, "Extra inputs are not permitted", message[name]) for name in extra
-    ]
+    errors: list[dict[str, Any]] = []
     if kind in ("step", "mcp") and "data" not in message:
         errors.append(_complaint("missing", "data", "Field required", message))
     if "data" in message and "data" in _FIELDS[kind] and type(message["data"]) is not dict:
         errors.append(_complaint("dict_type", "data", "Input should be a valid dictionary", message["data"]))
+    extra = [name for name in message if name not in _FIELDS[kind]]
+    errors += [
+        _complaint("extra_forbidden", name, "Extra inputs are not permitted", message[name]) for name in extra
+    ]
     if errors:
         raise InvalidMessage("Invalid message", errors=errors)
 
@@ -192,11 +193,15 @@ def _reset(seq: int, data: dict[str, Any]) -> Reset:
         raise InvalidArgument(f"seed is {seed!r:.80}; a whole number of at least 0, or null, was expected")
     if episode_id is not None and (type(episode_id) is not str or len(episode_id) > 255):
         raise InvalidArgument("episode_id takes a text of at most 255 characters, or null")
-    if options is not None and type(options) is not dict:
-        raise InvalidArgument(f"options is {options!r:.80}; an object, or null, was expected")
     episodes = None if episode_id is None else [episode_id]
-    rest = {name: value for name, value in data.items() if name not in _RESET_NAMES} or None
-    return Reset(seq, None, None if seed is None else [seed], options, episodes, rest)
+    seated = {"seed", "episode_id"}
+    if type(options) is dict:
+        seated.add("options")
+    else:  # a typed environment may mean by it what it likes
+        options = None
+    # A null is said, and to a typed environment that is not the same as nothing.
+    rest = {name: value for name, value in data.items() if value is None or name not in seated}
+    return Reset(seq, None, None if seed is None else [seed], options, episodes, rest or None)
 
 
 def metadata_of(
