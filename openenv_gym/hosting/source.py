@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import gymnasium
 from gymnasium.envs.registration import EnvSpec
@@ -29,7 +29,6 @@ from openenv_gym.errors import (
 from openenv_gym.hosting.contract import FAILURES, HostedEnv
 from openenv_gym.hosting.gymnasium import GymnasiumLanes, spec_facts
 from openenv_gym.hosting.vector import NativeVector
-from openenv_gym.hosting.views import fields_view
 from openenv_gym.spaces import kinds_of, layout_of
 from openenv_gym.types import AUTORESET_MODES, Autoreset, Signature
 
@@ -68,13 +67,6 @@ class Builder:
         return self.make(num_envs=_PROBE_VECTOR_LANES) if self.takes("num_envs") else self.make()
 
 
-class TypedView(Protocol):
-    """Fields to actions; a pure function."""
-
-    def action_in(self, fields: Any) -> Any:
-        """The action in the fields of a request. Raises ``InvalidAction``."""
-
-
 @dataclass(frozen=True, slots=True)
 class Source:
     """Something that can be hosted, once for each session.
@@ -85,7 +77,6 @@ class Source:
         step_seconds: what one step of one lane took in the probe, at the median.
         build_seconds: what construction of one lane took.
         render_modes: the modes that a session may ask for.
-        view: the typed view of a session's signature.
         own_models: a typed environment's; see :meth:`models`.
         consult: asks a typed environment, newly built and closed again, about itself; ``None``: there
             is nothing to ask but the signature.
@@ -98,7 +89,6 @@ class Source:
     step_seconds: float
     build_seconds: float
     render_modes: tuple[str, ...] = ()
-    view: Callable[[Signature], TypedView] = fields_view
     own_models: Models | None = None
     consult: Callable[[Callable[[Any], Any]], Any] | None = None
     one_thread: bool = False

@@ -1,9 +1,9 @@
 """Typed environments: those written against OpenEnv's ``Environment``, ours or upstream's, by duck typing.
 
-One instance is one lane. Its action is a pydantic model that :class:`ModelView` validates, its
-observation one that carries reward and done; nothing of Gymnasium is known of it, so it has the
-typed view only. What its methods take is read once, when the source is opened: names in a client's
-reset that they do not take are dropped, as OpenEnv does.
+One instance is one lane. Its actions come as the fields of its pydantic model and are validated
+here, where the environment is; its observation, a model that carries reward and done, leaves as
+plain data. Nothing of Gymnasium is known of it, so it has the typed view only. What its methods take
+is read when it is built: names in a client's reset that they do not take are dropped, as OpenEnv does.
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ from openenv_gym.models import State
 from openenv_gym.types import Phase, Signature, Slots
 
 __all__ = [
-    "ModelView",
     "TypedLane",
     "is_typed",
     "models_of",
@@ -86,24 +85,6 @@ def _is_model(hint: Any) -> TypeGuard[type[BaseModel]]:
     return isinstance(hint, type) and issubclass(hint, BaseModel)
 
 
-class ModelView:
-    """Fields to actions, by their model; observations and states to fields. Pure functions."""
-
-    def __init__(self, models: Models) -> None:
-        self._validate = models.action.model_validate
-
-    def action_in(self, fields: Any) -> Any:
-        """The action in the fields of a request.
-
-        Raises:
-            InvalidAction: if its model refuses them; ``fields["errors"]`` are pydantic's complaints.
-        """
-        try:
-            return self._validate(fields)
-        except ValidationError as error:
-            raise InvalidAction("Invalid message: " + _summary(error), errors=_complaints(error)) from error
-
-
 def _summary(error: ValidationError) -> str:
     complaints = error.errors(include_url=False, include_context=False, include_input=False)
     said = [f"{'.'.join(map(str, each['loc'])) or 'action'}: {each['msg']}" for each in complaints[:3]]
@@ -124,10 +105,12 @@ class TypedLane:
     Args:
         factory: builds it; called once, on the calling thread.
         signature: of the session.
+        action: the model of its actions.
     """
 
-    def __init__(self, factory: Callable[[], Any], signature: Signature) -> None:
+    def __init__(self, factory: Callable[[], Any], signature: Signature, action: type[BaseModel]) -> None:
         self.signature = signature
+        self._validate = action.model_validate
         self._env = factory()
         self._reset = _method(self._env, "reset")
         self._step = _method(self._env, "step")
@@ -153,7 +136,15 @@ class TypedLane:
         self._put("reset", Phase.RESET, out, lambda: self._reset(**self._reset_takes(given)))
 
     def step(self, slots: Slots | None, actions: Sequence[Any], out: Out) -> None:
-        """Take the action; a :class:`NamedStep` brings further arguments for the environment's ``step``."""
+        """Take the action in some fields; a :class:`NamedStep` brings further arguments for the step.
+
+        Raises:
+            InvalidAction: if their model refuses the fields; ``fields["errors"]`` are pydantic's complaints.
+        """
+        fields, names = actions[0], {}
+        if isinstance(fields, NamedStep):
+            fields, names = fields.action, self._step_takes(fields.names)
+        action = self._action_in(fields)
         if self._strict and not self._running:
             out.fail(
                 0,
@@ -162,16 +153,19 @@ class TypedLane:
                 ),
             )
             return
-        action, names = actions[0], {}
-        if isinstance(action, NamedStep):
-            action, names = action.action, self._step_takes(action.names)
         self._put("step", Phase.STEP, out, lambda: self._step(action, **names))
+
+    def _action_in(self, fields: Any) -> BaseModel:
+        try:
+            return self._validate(fields)
+        except ValidationError as error:
+            raise InvalidAction("Invalid message: " + _summary(error), errors=_complaints(error)) from error
 
     def _put(self, during: str, phase: Phase, out: Out, ask: Callable[[], Any]) -> None:
         try:
             observation = self._settled(ask())
-            reward, done = self._outcome(observation, during)
-            out.put(0, phase, observation, reward, done, False, None)
+            fields, reward, done = _outcome(observation, during)
+            out.put(0, phase, fields, reward, done, False, None)
         except OpenEnvGymError as error:
             out.fail(0, error)
         except Exception as error:  # the boundary to foreign code: it fails, the session goes on
@@ -186,15 +180,6 @@ class TypedLane:
         if self._runner is None:
             self._runner = asyncio.Runner()
         return self._runner.run(answer)
-
-    def _outcome(self, observation: Any, during: str) -> tuple[Any, bool]:
-        try:
-            return observation.reward, bool(observation.done)
-        except AttributeError as error:
-            raise LayoutMismatch(
-                f"{during} returned a {type(observation).__name__}; an Observation, which has reward and "
-                "done, was expected"
-            ) from error
 
     def observe(self, lane: int, agent: int) -> Any:
         """OpenEnv has no question for the current observation."""
@@ -228,6 +213,24 @@ class TypedLane:
         finally:
             if self._runner is not None:
                 self._runner.close()
+
+
+def _outcome(observation: Any, during: str) -> tuple[dict[str, Any], Any, bool]:
+    """The fields of an observation as plain data, its reward, and whether the episode is over."""
+    try:
+        reward, done = observation.reward, bool(observation.done)
+        fields = observation.model_dump(exclude={"reward", "done"})
+    except AttributeError as error:
+        raise LayoutMismatch(
+            f"{during} returned a {type(observation).__name__}; an Observation, which has reward and done, "
+            "was expected"
+        ) from error
+    try:
+        return pydantic_core.to_jsonable_python(fields, inf_nan_mode="null"), reward, done
+    except (TypeError, ValueError, RecursionError) as error:
+        raise LayoutMismatch(
+            f"the observation, a {type(observation).__name__}, cannot be written as JSON: {error}"
+        ) from error
 
 
 def _method(env: Any, name: str) -> Callable[..., Any]:
@@ -282,10 +285,9 @@ def typed_source(env: Callable[[], Any], models: Models, name: str | None = None
 
     return Source(
         signature,
-        host=lambda signature, extra: TypedLane(env, signature),
+        host=lambda signature, extra: TypedLane(env, signature, models.action),
         step_seconds=math.inf,
         build_seconds=math.inf,
-        view=lambda signature: ModelView(models),
         own_models=models,
         consult=consult,
         one_thread=bool(getattr(_written(env), "REQUIRES_SINGLE_THREAD_EXECUTOR", False)),

@@ -35,9 +35,10 @@ class Recorder:
 
     def __init__(self, signature: Signature) -> None:
         self.puts: list[bytes] = []
-        layout = layout_of(signature.observation_spaces[0])
+        alone = len(signature.observation_spaces) == 1 and not signature.vector
+        layout = layout_of(signature.observation_spaces[0]) if alone else None
         self._write: Callable[[int, Any], bool] | None = None
-        if layout is not None and len(signature.agents) == 1 and not signature.vector:
+        if layout is not None:
             columns = layout.views(bytearray(layout.nbytes(1)), 1)
             self._write = compile_writer(layout, columns, tuple(map(Kind, signature.kinds)))
 

@@ -92,7 +92,7 @@ class FieldsAnswer:
 
 
 class ModelAnswer(FieldsAnswer):
-    """The ``Out`` of a typed environment, whose observation is a pydantic model with reward and done.
+    """The ``Out`` of a typed environment, whose observation is fields already.
 
     The text is what OpenEnv's own server sends, to the key.
     """
@@ -114,14 +114,9 @@ class ModelAnswer(FieldsAnswer):
         flags: int = ALONE,
     ) -> None:
         """The row."""
-        try:
-            fields = observation.model_dump(exclude={"reward", "done"})
-            data = {"observation": fields, "reward": reward, "done": terminated}
-            if observation.metadata:
-                data["metadata"] = fields["metadata"]
-            answer = {"type": "observation", "data": data}
-            self._text = pydantic_core.to_json(answer, inf_nan_mode="null").decode()
-        except (AttributeError, TypeError, ValueError, RecursionError) as error:
-            raise LayoutMismatch(
-                f"the observation, a {type(observation).__name__}, cannot be written as JSON: {error}"
-            ) from error
+        data = {"observation": observation, "reward": reward, "done": terminated}
+        if observation.get("metadata"):
+            data["metadata"] = observation["metadata"]
+        self._text = pydantic_core.to_json(
+            {"type": "observation", "data": data}, inf_nan_mode="null"
+        ).decode()

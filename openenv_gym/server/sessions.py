@@ -31,7 +31,7 @@ from openenv_gym.errors import (
 from openenv_gym.hosting.contract import FAILURES, HostedEnv, NamedStep, raised
 from openenv_gym.hosting.shelf import Choice, Shelf
 from openenv_gym.hosting.source import Source
-from openenv_gym.hosting.views import FieldsView
+from openenv_gym.hosting.views import fields_view
 from openenv_gym.server.fields import FieldsAnswer, ModelAnswer
 from openenv_gym.server.isolation import InChild, sealed
 from openenv_gym.server.threads import CommonThread, Inline, Overdue, OwnThread, Runner
@@ -156,9 +156,7 @@ class Attachment:
         self.out: AnswerBuffer | FieldsAnswer
         self._actions: Callable[[Slots | None, Any], Any]
         if hello.view == "typed":
-            view = session.source.view(signature)
-            self.out = FieldsAnswer(view) if isinstance(view, FieldsView) else ModelAnswer()
-            self._actions = lambda slots, requests: [view.action_in(fields) for fields in requests]
+            self._begin_typed(signature)
         else:
             kinds = tuple(map(LeafKind, signature.kinds))
             self.out = AnswerBuffer(self._observation, kinds, self._lanes, exact=hello.exact)
@@ -166,6 +164,14 @@ class Attachment:
         if isinstance(protocol.codec, NativeCodec):
             protocol.codec.agree(self._lanes, self._observation, self._action, agents=len(signature.agents))
         self._window: Window[Encoded] = Window(forget=self.out.release)
+
+    def _begin_typed(self, signature: Signature) -> None:
+        if self._typed:  # the environment's own model reads the fields, where the environment is
+            self.out, self._actions = ModelAnswer(), lambda slots, requests: requests
+            return
+        view = fields_view(signature)
+        self.out = FieldsAnswer(view)
+        self._actions = lambda slots, requests: [view.action_in(fields) for fields in requests]
 
     def welcome(self, limits: Limits, server: str) -> Welcome:
         """The answer to the hello."""

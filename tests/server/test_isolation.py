@@ -18,6 +18,7 @@ from openenv_gym import Client, OpenEnvGym, OpenEnvVectorEnv, serve_gym
 from openenv_gym.errors import (
     EnvironmentDied,
     EnvironmentRaised,
+    InvalidAction,
     InvalidArgument,
     LayoutMismatch,
     OpenEnvGymError,
@@ -30,6 +31,7 @@ from openenv_gym.wire.messages import Hello
 from tests.environments import Counter, Fragile
 from tests.served import ServerProcess, eventually, health, serve_command
 from tests.server.troubled import ROADS, play, refused, served
+from tests.typed import Counting
 
 PROCESS: dict[str, Any] = {"isolation": "process"}
 
@@ -127,6 +129,16 @@ def test_a_native_vector_environment_in_a_child() -> None:
         assert observations.shape == (4, 4)
         assert rewards.tolist() == [1.0] * 4
         envs.close()
+
+
+def test_a_typed_environment_in_a_child() -> None:
+    with serve_gym(Counting, port=0, block=False, isolation="process") as server:
+        with Client.to(server.url) as client:
+            client.reset(seeds=[3], episode_ids=["mine"])
+            assert client.step(None, [{"by": 4}]).values[0]["total"] == 7
+            with pytest.raises(InvalidAction, match="by"):
+                client.step(None, [{"by": "many"}])
+            assert client.state() == {"episode_id": "mine", "step_count": 1}
 
 
 def test_a_lane_that_raises_leaves_its_child_and_the_other_lanes_alone() -> None:
