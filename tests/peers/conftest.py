@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from benchmarks.stock.venv import stock_python
-from tests.peers.scaffold import make_scaffold
+from tests.peers.scaffold import make_scaffold, served
 
 collect_ignore = ["scripts"]
 
@@ -30,6 +30,13 @@ class Twins(NamedTuple):
 def scaffold(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What ``openenv init`` makes, an environment that echoes texts, with room for eight sessions."""
     return make_scaffold(tmp_path_factory.mktemp("scaffold"), SESSIONS)
+
+
+@pytest.fixture(scope="module")
+def echo(scaffold: Path) -> Iterator[str]:
+    """The URL of the scaffold's environment on its own server."""
+    with served(scaffold) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,6 @@ from openenv_gym.errors import (
 )
 from openenv_gym.wire.messages import Hello
 from tests.peers.conftest import SESSIONS
-from tests.peers.scaffold import served
 from tests.served import eventually, health
 
 pytestmark = pytest.mark.slow
@@ -129,13 +128,6 @@ def test_the_stock_client_of_tools_finds_none_and_plays() -> None:
 
 
 # our clients on a server that `openenv init` made -----------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def echo(scaffold: Path) -> Iterator[str]:
-    """The URL of the scaffold's environment, which echoes texts."""
-    with served(scaffold) as url:
-        yield url
 
 
 LENGTHS = Box(0, 100, (1,), np.int64)

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks.children import ChildProcess
-from benchmarks.stock.venv import stock_python
 from openenv_gym import OpenEnvClient, StepResult
 from openenv_gym.errors import InvalidAction
 
@@ -24,26 +20,6 @@ PORT = {
     "from openenv.core.client_types import StepResult": "from openenv_gym import StepResult",
     "from openenv.core.env_server.types import": "from openenv_gym.models import",
 }
-
-
-@pytest.fixture(scope="module")
-def scaffold(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `openenv init ported_env` writes."""
-    home = tmp_path_factory.mktemp("scaffold")
-    command = [str(stock_python().with_name("openenv")), "init", "ported_env", "--output-dir", str(home)]
-    subprocess.run(command, check=True, capture_output=True, timeout=90)
-    return home / "ported_env"
-
-
-@pytest.fixture(scope="module")
-def echo(scaffold: Path) -> Iterator[str]:
-    """The URL of the scaffold's environment, which echoes texts to one client at a time."""
-    command = [str(stock_python()), "-m", "uvicorn", "server.app:app", "--app-dir", str(scaffold)]
-    server = ChildProcess([*command, "--host", "127.0.0.1", "--port", "0"])
-    try:
-        yield server.server_url()
-    finally:
-        server.stop()
 
 
 @pytest.fixture
@@ -82,19 +58,19 @@ def test_in_dicts(echo: str) -> None:
 
 
 def test_the_scaffolds_own_client_ports(echo: str, ported: Any) -> None:
-    action = ported.PortedAction(message="hello")
+    action = ported.EchoAction(message="hello")
 
     async def play() -> None:
-        async with ported.PortedEnv(base_url=echo) as client:
+        async with ported.EchoEnv(base_url=echo) as client:
             await client.reset()
             result = await client.step(action)
             assert isinstance(result, StepResult)
-            assert type(result.observation) is ported.PortedObservation
+            assert type(result.observation) is ported.EchoObservation
             assert (result.observation.echoed_message, result.observation.message_length) == ("hello", 5)
             assert result.observation.metadata == {"original_message": "hello", "step": 1}
 
     asyncio.run(play())
-    with ported.PortedEnv(base_url=echo).sync() as client:
+    with ported.EchoEnv(base_url=echo).sync() as client:
         client.reset(episode_id="mine")
         assert client.step(action).observation.echoed_message == "hello"
         assert client.state().episode_id == "mine"
@@ -102,10 +78,10 @@ def test_the_scaffolds_own_client_ports(echo: str, ported: Any) -> None:
 
 
 def test_the_scaffolds_models_need_no_client(echo: str, ported: Any) -> None:
-    models = {"action": ported.PortedAction, "observation": ported.PortedObservation, "state": ported.State}
+    models = {"action": ported.EchoAction, "observation": ported.EchoObservation, "state": ported.State}
     with OpenEnvClient(echo, **models).sync() as client:
         assert client.reset().observation.reward == 0.0
-        result = client.step(ported.PortedAction(message="hello"))
+        result = client.step(ported.EchoAction(message="hello"))
         assert result.observation.message_length == 5
         assert result.observation.reward == result.reward
         assert client.step({"message": "again"}).observation.echoed_message == "again"
