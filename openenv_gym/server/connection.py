@@ -7,7 +7,17 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 
-__all__ = ["NORMAL", "PROTOCOL_ERROR", "RESTARTING", "Connection", "Gone", "Inbox", "Receive", "Send"]
+__all__ = [
+    "NORMAL",
+    "PROTOCOL_ERROR",
+    "RESTARTING",
+    "Connection",
+    "Event",
+    "Gone",
+    "Inbox",
+    "Receive",
+    "Send",
+]
 
 Event: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Event]]

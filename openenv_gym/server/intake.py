@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, TypeAlias
-
 from openenv_gym.errors import MessageTooLarge
+from openenv_gym.server.connection import Event, Receive
 from openenv_gym.wire.depth import check_depth
 
 __all__ = ["read_body"]
-
-Event: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Event]]
 
 
 async def read_body(scope: Event, receive: Receive, *, max_bytes: int, max_depth: int | None) -> Receive:
