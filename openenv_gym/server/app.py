@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Literal
@@ -136,6 +137,7 @@ def _route(scope: Any) -> str:
 def _facts(house: House) -> APIRouter:
     """What a server says of itself and of what it serves."""
     router = APIRouter(tags=["Facts"])
+    schemas = functools.cache(lambda: schemas_of(house))
 
     @router.get("/health", summary="Whether the server is up, and how full it is")
     async def health() -> dict[str, Any]:
@@ -155,7 +157,7 @@ def _facts(house: House) -> APIRouter:
 
     @router.get("/schema", summary="What actions and observations look like")
     async def schema() -> dict[str, Any]:
-        return schemas_of(house)
+        return schemas()
 
     return router
 
