@@ -138,6 +138,7 @@ def _facts(house: House) -> APIRouter:
     """What a server says of itself and of what it serves."""
     router = APIRouter(tags=["Facts"])
     schemas = functools.cache(lambda: schemas_of(house))
+    described: dict[str, Any] = {}
 
     @router.get("/health", summary="Whether the server is up, and how full it is")
     async def health() -> dict[str, Any]:
@@ -153,7 +154,9 @@ def _facts(house: House) -> APIRouter:
 
     @router.get("/metadata", summary="What is served here")
     async def metadata() -> dict[str, Any]:
-        return await describe(house.source)
+        if not described:
+            described.update(await describe(house.source))
+        return described
 
     @router.get("/schema", summary="What actions and observations look like")
     async def schema() -> dict[str, Any]:
