@@ -43,6 +43,7 @@ class Out(Protocol):
         info: dict[str, Any] | None = None,
         agent: int = 0,
         flags: int = ALONE,
+        /,
     ) -> None:
         """One row; the observation is copied. Raises ``LayoutMismatch`` if it cannot be held."""
 

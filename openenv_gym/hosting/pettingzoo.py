@@ -84,8 +84,8 @@ class TurnBased:
                 env.terminations.get(name, True),
                 env.truncations.get(name, False),
                 env.infos.get(name),
-                agent=self._index[name],
-                flags=int(flags),
+                self._index[name],
+                int(flags),
             )
         self._present = list(env.agents)
 

@@ -16,10 +16,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from openenv_gym.errors import LayoutMismatch, OpenEnvGymError
-from openenv_gym.hosting.contract import ALONE, FAILURES, HostedEnv, raised
+from openenv_gym.hosting.contract import FAILURES, HostedEnv, raised
 from openenv_gym.server.channel import Channel
 from openenv_gym.spaces import Kind, compile_writer, layout_of
-from openenv_gym.types import Flag, Phase, Signature
+from openenv_gym.types import Phase, Signature
 
 __all__ = ["Recorder", "main"]
 
@@ -42,22 +42,11 @@ class Recorder:
             columns = layout.views(bytearray(layout.nbytes(1)), 1)
             self._write = compile_writer(layout, columns, tuple(map(Kind, signature.kinds)))
 
-    def put(
-        self,
-        lane: int,
-        phase: int,
-        observation: Any,
-        reward: Any = 0.0,
-        terminated: Any = False,
-        truncated: Any = False,
-        info: dict[str, Any] | None = None,
-        agent: int = 0,
-        flags: int = ALONE,
-    ) -> None:
+    def put(self, lane: int, phase: int, observation: Any, /, *rest: Any) -> None:
         """One row."""
-        if self._write is not None and flags & Flag.OBSERVED:
+        if self._write is not None:  # so there is one agent, and each of its rows is observed
             self._write(0, observation)
-        self._keep("put", lane, int(phase), observation, reward, terminated, truncated, info, agent, flags)
+        self._keep("put", lane, int(phase), observation, *rest)
 
     def put_batch(
         self,

@@ -8,7 +8,6 @@ from typing import Any
 import pydantic_core
 
 from openenv_gym.errors import LayoutMismatch, OpenEnvGymError
-from openenv_gym.hosting.contract import ALONE
 from openenv_gym.hosting.views import FieldsView
 from openenv_gym.types import Phase
 from openenv_gym.wire import plain
@@ -39,8 +38,8 @@ class FieldsAnswer:
         terminated: Any = False,
         truncated: Any = False,
         info: dict[str, Any] | None = None,
-        agent: int = 0,
-        flags: int = ALONE,
+        /,
+        *whose: int,
     ) -> None:
         """The row."""
         fields, exact = self._view.observation_out(observation)
@@ -108,10 +107,8 @@ class ModelAnswer(FieldsAnswer):
         observation: Any,
         reward: Any = 0.0,
         terminated: Any = False,
-        truncated: Any = False,
-        info: dict[str, Any] | None = None,
-        agent: int = 0,
-        flags: int = ALONE,
+        /,
+        *rest: Any,
     ) -> None:
         """The row."""
         data = {"observation": observation, "reward": reward, "done": terminated}
