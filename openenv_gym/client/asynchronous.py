@@ -290,6 +290,7 @@ class AsyncClient:
         hello: Hello | None = None,
         *,
         dialect: str | None = None,
+        view: str | None = None,
         headers: dict[str, str] | None = None,
         ssl_context: ssl.SSLContext | None = None,
         proxy: ProxyChoice = True,
@@ -303,6 +304,7 @@ class AsyncClient:
             url: of the server.
             hello: the session to ask for; by default one lane, as arrays.
             dialect: ``native``, ``json``, or ``None`` to take the native one where the server has it.
+            view: the view to ask for in JSON, ``typed`` or ``array``; by default the server's, typed.
             headers: to send with the handshake.
             ssl_context: how to speak TLS to an ``https`` address; by default as OpenSSL is set up.
             proxy: a proxy's address, ``True`` for what the environment says, ``None`` for none.
@@ -318,7 +320,7 @@ class AsyncClient:
         """
         hello = hello or default_hello()
         # JSON has no hello; there the query says what can be said of it.
-        address = websocket_url(url, render_mode=hello.config.get("render_mode"))
+        address = websocket_url(url, render_mode=hello.config.get("render_mode"), view=view)
 
         async def connect(subprotocols: tuple[str, ...]) -> AsyncTransport:
             async def attempt() -> AsyncTransport:

@@ -10,6 +10,7 @@ import os
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Protocol
 
 from gymnasium import Space
@@ -176,10 +177,11 @@ class Remote:
             client=f"openenv-gym {__version__}",
         )
 
-        def client() -> Client:
+        def client(view: str | None = None) -> Client:
             return Client.to(
                 url,
                 hello,
+                view=view,
                 dialect=options.dialect,
                 headers=options.headers,
                 ssl_context=options.ssl_context,
@@ -206,11 +208,15 @@ class Remote:
             if options.render_mode is not None:
                 _check_renders(url, published, options.render_mode)
             signature, translation = _signature_of(url, published, spaces, lanes, mode)
+            view = None if published is None or spaces.complete else published.get("json_view")
+            if view is not None:  # what was begun shows fields; these spaces are of another view
+                first.close()
+                first = client(str(view))
             signature = replace(signature, render_mode=options.render_mode)
         except BaseException:
             first.close()
             raise
-        self._lanes = FieldsLanes(first, client, signature, translation)
+        self._lanes = FieldsLanes(first, partial(client, view), signature, translation)
 
     @property
     def signature(self) -> Signature:

@@ -129,6 +129,7 @@ def create_app(
     *,
     mode: str | None = None,
     reset_observation_cls: type[Any] | None = None,
+    gym_env: Any = None,
     **limits: Any,
 ) -> Application:
     """An ASGI application that serves a typed environment, in the shape of OpenEnv's own function.
@@ -147,6 +148,8 @@ def create_app(
         mode: ``simulation``, or ``production``, which leaves out the routes that play an episode over
             HTTP; if not given, what ``OPENENV_MODE`` says, else ``simulation``.
         reset_observation_cls: the model of a reset's observation, if that is another.
+        gym_env: the same environment for those who want arrays: whatever :func:`serve_gym` takes.
+            The native dialect and ``?view=array`` show it, with as many lanes as ``max_lanes`` allows.
         **limits: any of :class:`openenv_gym.server.sessions.Limits`.
 
     Returns:
@@ -160,6 +163,7 @@ def create_app(
         env,
         (action_cls, observation_cls, state_cls, reset_observation_cls),
         name=env_name,
+        gym_env=gym_env,
         max_sessions=max_concurrent_envs,
         mode=mode,
         limits=limits,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -113,7 +114,8 @@ def _doors(host: str, asked: Mapping[str, Any]) -> Doors:
 def _application(
     source: Source, limits: dict[str, Any], mode: Mode, shelf: Shelf | None = None
 ) -> Application:
-    if source.signature.views == ("typed",) and limits.get("max_sessions") is None:
+    typed = source.seen_as("typed").signature.views == ("typed",)
+    if typed and limits.get("max_sessions") is None:
         limits["max_sessions"] = 1
     house = House(source, Limits(**limits), shelf)
     return Application(house, Episodes(house, idle_timeout=house.limits.idle_timeout), mode=mode)
@@ -124,6 +126,7 @@ def typed_application(
     models: tuple[Any, Any, Any, Any],
     *,
     name: str | None,
+    gym_env: Any,
     max_sessions: int | None,
     mode: str | None,
     limits: dict[str, Any],
@@ -143,6 +146,11 @@ def typed_application(
         )
     described = Models(action, observation, state or state_of(env) or State, reset_observation)
     source = typed_source(env, described, name)
+    if gym_env is not None:
+        arrays = open_source(gym_env)
+        source = replace(
+            arrays, signature=replace(arrays.signature, env_id=source.signature.env_id), typed=source
+        )
     application = _application(source, {"max_sessions": max_sessions, **limits}, _mode(mode))
     # Whoever runs it decides where it listens and under which name.
     application.guard(_doors("", {"allow_anonymous": True, "allowed_hosts": ("*",)}))

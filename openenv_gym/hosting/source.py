@@ -77,6 +77,7 @@ class Source:
         step_seconds: what one step of one lane took in the probe, at the median.
         build_seconds: what construction of one lane took.
         render_modes: the modes that a session may ask for.
+        typed: what hosts the typed view, where that is an environment of its own beside this one.
         own_models: a typed environment's; see :meth:`models`.
         consult: asks a typed environment, newly built and closed again, about itself; ``None``: there
             is nothing to ask but the signature.
@@ -89,10 +90,15 @@ class Source:
     step_seconds: float
     build_seconds: float
     render_modes: tuple[str, ...] = ()
+    typed: Source | None = None
     own_models: Models | None = None
     consult: Callable[[Callable[[Any], Any]], Any] | None = None
     one_thread: bool = False
     factory_name: str | None = None
+
+    def seen_as(self, view: str) -> Source:
+        """What hosts a view."""
+        return self.typed if view == "typed" and self.typed is not None else self
 
     def models(self) -> Models:
         """The pydantic models of the typed view."""

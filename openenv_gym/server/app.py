@@ -185,5 +185,7 @@ def schemas_of(house: House) -> dict[str, Any]:
         "spec": dict(signature.spec),
     }
     nothing: dict[str, Any] = {"action": {}, "observation": {}, "reset_observation": {}, "state": {}}
-    typed = house.source.models().schemas() if alone else nothing
+    if house.source.typed is not None:
+        exact["json_view"] = "array"  # what to ask for, where JSON should carry these
+    typed = house.source.seen_as("typed").models().schemas() if alone else nothing
     return {**typed, "gymnasium": exact}

@@ -1,6 +1,6 @@
 """Episodes over plain HTTP: attachments that outlive a request, found again by the id of their session.
 
-An HTTP session is an attachment with the typed view, like a stock WebSocket; only nobody holds a
+An HTTP session is an attachment that speaks JSON, like a stock WebSocket; only nobody holds a
 connection open for it. So it has an idle limit, one of them may be meant by calls that name none,
 and a request may carry an id that makes its repetition safe.
 """
@@ -137,7 +137,9 @@ class Episodes:
         self._reaper: asyncio.Task[None] | None = None
         house.make_room = self.make_room
 
-    async def begin(self, config: dict[str, Any] | None = None, *, request_id: str | None = None) -> Episode:
+    async def begin(
+        self, config: dict[str, Any] | None = None, *, view: str = "typed", request_id: str | None = None
+    ) -> Episode:
         """A new session, which calls that name none will mean; the same for the same ``request_id``.
 
         Raises:
@@ -146,27 +148,27 @@ class Episodes:
             InvalidArgument: if the ``config`` of a hello may not be so.
         """
         if request_id is None:
-            episode = await self.create(config)
+            episode = await self.create(config, view)
         else:
-            episode = await asyncio.shield(self._begin_once(config, request_id))
+            episode = await asyncio.shield(self._begin_once(config, view, request_id))
         self._default = None if episode.over else episode
         return episode
 
-    def _begin_once(self, config: dict[str, Any] | None, request_id: str) -> asyncio.Task[Episode]:
+    def _begin_once(self, config: dict[str, Any] | None, view: str, request_id: str) -> asyncio.Task[Episode]:
         task = self._begun.get(request_id)
         if task is None or (task.done() and (task.exception() is not None or task.result().over)):
             self._begun.pop(request_id, None)
             if len(self._begun) >= _KEPT_ANSWERS:
                 self._begun.pop(next(iter(self._begun)))
-            task = self._begun[request_id] = asyncio.create_task(self.create(config))
+            task = self._begun[request_id] = asyncio.create_task(self.create(config, view))
         return task
 
-    async def create(self, config: dict[str, Any] | None = None) -> Episode:
+    async def create(self, config: dict[str, Any] | None = None, view: str = "typed") -> Episode:
         """A new session that only calls with its id will mean; raises what :meth:`begin` does."""
         if self._house.closing:
             raise CapacityReached("the server is shutting down", active_lanes=0, max_lanes=0)
         await self.expire()
-        hello = Hello(view="typed", config=config or {})
+        hello = Hello(view=view, config=config or {})
         # Any step may come with a deadline of its own, so none runs on the event loop.
         attachment = await self._house.attach(hello, _HttpProtocol(), inline=False)
         episode = self._open[attachment.session.id] = Episode(attachment, self._clock())

@@ -58,6 +58,7 @@ _NULLABLE = frozenset({"seed", "episode_id", "options"})
 SessionHeader = Annotated[
     str | None, Header(alias=HEADER, description="The session, if the body names none.")
 ]
+ViewQuery = Annotated[str, Query(description="The view of a new session: typed, or array.")]
 
 _STATUS: tuple[tuple[type[OpenEnvGymError], int], ...] = (
     (InvalidAction, 422),
@@ -91,19 +92,18 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 def episode_routes(episodes: Episodes, source: Source) -> APIRouter:
     """``/reset``, ``/step``, ``/state``, ``/render`` and ``/close``."""
 
-    async def check_view(
-        view: Annotated[str | None, Query(description="array or typed; both look alike in JSON.")] = None,
-    ) -> None:
-        if view is not None:
-            source.check_view(view)
+    async def check_view(view: ViewQuery = "typed") -> None:
+        source.check_view(view)
 
     router = APIRouter(tags=["Episodes"], responses=_ERRORS, dependencies=[Depends(check_view)])
 
     @router.post("/reset", response_model=Observed, summary="Begin an episode")
     async def reset(
-        body: Annotated[ResetBody, Body(default_factory=ResetBody)], header: SessionHeader = None
+        body: Annotated[ResetBody, Body(default_factory=ResetBody)],
+        view: ViewQuery = "typed",
+        header: SessionHeader = None,
     ) -> Response:
-        return await _reset(episodes, body, header)
+        return await _reset(episodes, body, view, header)
 
     @router.post("/step", response_model=Observed, summary="Take one action")
     async def step(body: StepBody, header: SessionHeader = None) -> Response:
@@ -140,12 +140,12 @@ def episode_routes(episodes: Episodes, source: Source) -> APIRouter:
     return router
 
 
-async def _reset(episodes: Episodes, body: ResetBody, header: str | None) -> Response:
+async def _reset(episodes: Episodes, body: ResetBody, view: str, header: str | None) -> Response:
     session_id = check_same(body.session_id, header)
     asked = {"render_mode": body.render_mode, "env_id": body.env_id, "env_kwargs": body.env_kwargs}
     config = {name: value for name, value in asked.items() if value is not None}
     if session_id is None:
-        episode = await episodes.begin(config, request_id=body.request_id)
+        episode = await episodes.begin(config, view=view, request_id=body.request_id)
     elif config:
         raise InvalidArgument(
             f"{', '.join(config)} is for a new session; leave it out, or session_id and X-Session-Id"
@@ -202,8 +202,9 @@ async def describe(source: Source) -> dict[str, Any]:
         "author": None,
         "documentation_url": None,
     }
-    if source.consult is not None:
-        said = await _consult(source.consult, "get_metadata", lambda env: env.get_metadata())
+    consult = source.seen_as("typed").consult
+    if consult is not None:
+        said = await _consult(consult, "get_metadata", lambda env: env.get_metadata())
         facts |= said.model_dump() if hasattr(said, "model_dump") else dict(said)
     return facts
 
@@ -221,7 +222,7 @@ async def _consult(consult: Callable[..., Any], name: str, question: Callable[[A
 def task_routes(source: Source) -> APIRouter:
     """``/list_environments``, and the tasks of an environment that has some."""
     router = APIRouter(tags=["Tasks"])
-    env_id = source.signature.env_id
+    env_id, consult = source.signature.env_id, source.seen_as("typed").consult
 
     async def ask(env_name: str, method: str, *args: Any) -> Any:
         if env_name.lower() != env_id.lower():
@@ -233,9 +234,9 @@ def task_routes(source: Source) -> APIRouter:
             return getattr(env, method)(*args)
 
         try:
-            if source.consult is None:
+            if consult is None:
                 raise NotImplementedError
-            answer = await asyncio.to_thread(source.consult, question)
+            answer = await asyncio.to_thread(consult, question)
         except NotImplementedError as error:
             raise HTTPException(501, f"{method} is not supported for this environment") from error
         except IndexError as error:

@@ -23,7 +23,7 @@ def describe_bodies(document: dict[str, Any], source: Source) -> None:
     schemas = document.get("components", {}).get("schemas", {})
     if "StepBody" not in schemas or len(source.signature.agents) > 1:
         return
-    models = source.models()
+    models = source.seen_as("typed").models()
     references = _define(schemas, models)
     step, observed = schemas["StepBody"], schemas["Observed"]
     step["properties"]["action"] = references[models.action]
@@ -46,7 +46,7 @@ def _define(schemas: dict[str, Any], models: Models) -> dict[Any, Any]:
 
 def _example(source: Source) -> Any:
     """An action of a lifted environment, if it is small enough to be read."""
-    if not source.signature.action_spaces:
+    if source.typed is not None or not source.signature.action_spaces:
         return None
     space = copy.deepcopy(source.signature.action_spaces[0])
     space.seed(0)

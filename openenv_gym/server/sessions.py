@@ -155,8 +155,8 @@ class Attachment:
         )
         self.out: AnswerBuffer | FieldsAnswer
         self._actions: Callable[[Slots | None, Any], Any]
-        if hello.view == "typed":
-            self._begin_typed(signature)
+        if not protocol.native:
+            self._begin_fields(signature)
         else:
             kinds = tuple(map(LeafKind, signature.kinds))
             self.out = AnswerBuffer(self._observation, kinds, self._lanes, exact=hello.exact)
@@ -165,7 +165,7 @@ class Attachment:
             protocol.codec.agree(self._lanes, self._observation, self._action, agents=len(signature.agents))
         self._window: Window[Encoded] = Window(forget=self.out.release)
 
-    def _begin_typed(self, signature: Signature) -> None:
+    def _begin_fields(self, signature: Signature) -> None:
         if self._typed:  # the environment's own model reads the fields, where the environment is
             self.out, self._actions = ModelAnswer(), lambda slots, requests: requests
             return
@@ -433,7 +433,7 @@ class House:
         """
         self._check_hello(hello, native=protocol.native)
         choice = self.shelf.choose(hello.config)
-        source = self.shelf.have(choice) or await self._probed(choice)
+        source = (self.shelf.have(choice) or await self._probed(choice)).seen_as(hello.view)
         signature = source.session_signature(hello.lanes, hello.autoreset, choice.render_mode)
         await self._await_room(hello.lanes)
         self.active_lanes += hello.lanes
@@ -571,8 +571,8 @@ class House:
         if native and hello.view == "typed":
             raise InvalidArgument("the typed view is spoken in JSON; leave out the subprotocol, or the view")
         self.source.check_view(hello.view)
-        if hello.view == "typed" and hello.lanes != 1:
-            raise InvalidArgument(f"the typed view is of one lane, not of {hello.lanes}")
+        if not native and hello.lanes != 1:
+            raise InvalidArgument(f"JSON carries one lane, not {hello.lanes}")
 
     async def detach(self, attachment: Attachment) -> None:
         """End an attachment, and its session with it; lanes are free again once it is closed."""

@@ -77,12 +77,10 @@ class _Pump:
         return await self._house.attach(hello, self._protocol)
 
     def _implied_hello(self) -> Hello:
-        """What the query says in the place of a hello; both views look alike in JSON."""
+        """What the query says in the place of a hello."""
         query = self._connection.query
-        if "view" in query:
-            self._house.source.check_view(query["view"])
         config = {"render_mode": query["render_mode"]} if "render_mode" in query else {}
-        return Hello(view="typed", config=config)
+        return Hello(view=query.get("view", "typed"), config=config)
 
     async def _welcome(self, attachment: Attachment) -> None:
         welcome = attachment.welcome(self._house.limits, f"openenv-gym {__version__}")
