@@ -78,8 +78,8 @@ def serve(
         doors={
             "token": None if token_file is None else _token(token_file),
             "allow_anonymous": allow_anonymous,
-            "allowed_hosts": tuple(allow_host),
-            "allowed_origins": tuple(allow_origin),
+            "allowed_hosts": allow_host,
+            "allowed_origins": allow_origin,
         },
         client_ids=client_id,
         client_kwargs=client_kwarg,

@@ -40,9 +40,13 @@ def http_url(url: str, path: str) -> str:
 
 
 def _address(url: str, schemes: tuple[str, str], path: str, query: str = "") -> str:
-    parts = urlsplit(url if "://" in url else f"http://{url}")
-    secure = _SECURE.get(parts.scheme)
-    if secure is None or not parts.hostname:
+    try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        secure = _SECURE.get(parts.scheme) if parts.hostname else None
+        _ = parts.port  # which is read, and refused, only here
+    except (TypeError, ValueError):
+        secure = None
+    if secure is None:
         raise InvalidArgument(f"{url!r:.200} is no server address; one looks like http://127.0.0.1:8000")
     base = parts.path.rstrip("/").removesuffix("/ws")
     return urlunsplit((schemes[secure], parts.netloc, base + path, query, ""))

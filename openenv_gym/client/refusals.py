@@ -17,6 +17,8 @@ __all__ = ["may_be_starting", "refused", "speechless", "unreachable"]
 _NOT_YET = frozenset({502, 503, 504})
 """Bad gateway, unavailable, gateway timeout: what a proxy says while the server behind it starts."""
 _UNAUTHORIZED, _FORBIDDEN, _PROXY_UNAUTHORIZED = 401, 403, 407
+_NOTHING_THERE = frozenset({403, 404})
+"""What servers say, without a word more, of a path at which no WebSocket is."""
 _TOKEN_ADVICE = "set the environment variable OPENENV_TOKEN, or pass headers={'Authorization': 'Bearer ...'}"
 _SAID = 400
 _STARTING = (ConnectionError, socket.gaierror, ssl.SSLEOFError, EOFError)
@@ -58,6 +60,8 @@ def refused(response: Response, *, proxy: bool = False) -> OpenEnvGymError:
         return Unauthorized(f"{whole}; {_TOKEN_ADVICE}")
     if status == _FORBIDDEN and said:  # without a word it means, to most servers, that nothing is there
         return Forbidden(f"{whole}; if it is a token that is missing, {_TOKEN_ADVICE}")
+    if status in _NOTHING_THERE and not said:
+        whole += "; is the URL's path right?"
     return ConnectFailed(whole, status=status)
 
 

@@ -106,8 +106,8 @@ def serve_gym(
         doors={
             "token": token,
             "allow_anonymous": allow_anonymous,
-            "allowed_hosts": tuple(allowed_hosts),
-            "allowed_origins": tuple(allowed_origins),
+            "allowed_hosts": allowed_hosts,
+            "allowed_origins": allowed_origins,
         },
         client_ids=client_ids,
         client_kwargs=client_kwargs,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,7 +13,7 @@ from openenv_gym.errors import InvalidArgument
 from openenv_gym.hosting.models import Models
 from openenv_gym.hosting.shelf import Shelf
 from openenv_gym.hosting.source import Source, open_source
-from openenv_gym.hosting.typed import state_of, supports_concurrent_sessions, typed_source
+from openenv_gym.hosting.typed import is_model, state_of, typed_source
 from openenv_gym.models import State
 from openenv_gym.server.app import Application, Mode
 from openenv_gym.server.doors import Doors
@@ -83,6 +83,8 @@ def open_server(
 ) -> GymServer:
     """Probe the environment and take the port; the server does not run yet."""
     checked = _mode(mode)
+    calls = _names("calls", calls)
+    client_ids, client_kwargs = _names("client_ids", client_ids), _names("client_kwargs", client_kwargs)
     entrance = _doors(host, doors or {})
 
     def open_one(env_id: str | None, extra: Mapping[str, Any]) -> Source:
@@ -91,6 +93,8 @@ def open_server(
         return open_source(env if own else env_id, kwargs=arguments, vectorization=vectorization, calls=calls)
 
     if isinstance(env, Application):
+        others = {"kwargs": kwargs, "calls": calls, "client_ids": client_ids, "client_kwargs": client_kwargs}
+        _refuse_for_application(limits or {}, {**others, "vectorization": vectorization != "lanes"})
         application = env
     else:
         source = open_one(None, {})
@@ -108,17 +112,60 @@ def _doors(host: str, asked: Mapping[str, Any]) -> Doors:
     token = asked.get("token")
     if token is None:
         token = os.environ.get("OPENENV_TOKEN", "").strip() or None
-    return Doors(**{**asked, "host": host, "token": token})
+    names = {
+        name: _names(name, asked[name]) for name in ("allowed_hosts", "allowed_origins") if name in asked
+    }
+    return Doors(**{**asked, **names, "host": host, "token": token})
+
+
+def _names(setting: str, given: Any) -> tuple[str, ...]:
+    """Names one by one; a single text would otherwise be taken for its letters."""
+    if (
+        isinstance(given, str)
+        or not isinstance(given, Iterable)
+        or not all(isinstance(name, str) for name in given)
+    ):
+        raise InvalidArgument(f"{setting} is a list of names, not {given!r:.80}")
+    return tuple(given)
+
+
+def _refuse_for_application(limits: Mapping[str, Any], others: Mapping[str, Any]) -> None:
+    """Raise for what an application has settled already, and what would be dropped without a word."""
+    usual = asdict(Limits())
+    spare = [name for name, value in limits.items() if value != usual[name]]
+    spare += [name for name, value in others.items() if value]
+    if spare:
+        raise InvalidArgument(
+            f"what create_app gave has its limits already, so {', '.join(spare)} cannot be set here; "
+            "limits are arguments of create_app"
+        )
 
 
 def _application(
     source: Source, limits: dict[str, Any], mode: Mode, shelf: Shelf | None = None
 ) -> Application:
-    typed = source.seen_as("typed").signature.views == ("typed",)
-    if typed and limits.get("max_sessions") is None:
-        limits["max_sessions"] = 1
+    typed = source.seen_as("typed")
+    if typed.signature.views == ("typed",):
+        limits["max_sessions"] = _bearable(typed, limits.get("max_sessions"))
     house = House(source, Limits(**limits), shelf)
     return Application(house, Episodes(house, idle_timeout=house.limits.idle_timeout), mode=mode)
+
+
+def _bearable(source: Source, max_sessions: Any) -> Any:
+    """The sessions that were asked for, if a typed environment bears so many; one, if nobody asked.
+
+    Raises:
+        InvalidArgument: if its instances do not say that several may live at once.
+    """
+    if max_sessions is None:
+        return 1
+    if max_sessions != 1 and not source.bears_several():
+        raise InvalidArgument(
+            f"{source.factory_name} does not say SUPPORTS_CONCURRENT_SESSIONS = True, so {max_sessions} "
+            "sessions at a time cannot be; leave max_concurrent_envs (max_sessions, --max-sessions) out, or "
+            "have its instances share nothing and say so"
+        )
+    return max_sessions
 
 
 def typed_application(
@@ -138,12 +185,9 @@ def typed_application(
             "an instance cannot be shared by sessions"
         )
     action, observation, state, reset_observation = models
-    if (max_sessions or 1) > 1 and not supports_concurrent_sessions(env):
-        raise InvalidArgument(
-            f"{getattr(env, '__name__', env)} does not say SUPPORTS_CONCURRENT_SESSIONS = True, so "
-            f"max_concurrent_envs={max_sessions} cannot be; leave it out, or have its instances share "
-            "nothing and say so"
-        )
+    for model in (action, observation, state, reset_observation):
+        if model is not None and not is_model(model):
+            raise InvalidArgument(f"create_app takes pydantic models, not {model!r:.80}")
     described = Models(action, observation, state or state_of(env) or State, reset_observation)
     source = typed_source(env, described, name)
     if gym_env is not None:

@@ -81,6 +81,7 @@ class Source:
         own_models: a typed environment's; see :meth:`models`.
         consult: asks a typed environment, newly built and closed again, about itself; ``None``: there
             is nothing to ask but the signature.
+        bears_several: whether several sessions may live at once; may build one to ask.
         one_thread: whether all sessions must live on one and the same thread.
         factory_name: what is said to have failed when it cannot be built; by default the env_id.
     """
@@ -93,6 +94,7 @@ class Source:
     typed: Source | None = None
     own_models: Models | None = None
     consult: Callable[[Callable[[Any], Any]], Any] | None = None
+    bears_several: Callable[[], bool] = lambda: True
     one_thread: bool = False
     factory_name: str | None = None
 

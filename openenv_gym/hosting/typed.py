@@ -35,10 +35,10 @@ from openenv_gym.types import Phase, Signature, Slots
 
 __all__ = [
     "TypedLane",
+    "is_model",
     "is_typed",
     "models_of",
     "state_of",
-    "supports_concurrent_sessions",
     "typed_source",
 ]
 
@@ -58,7 +58,7 @@ def models_of(cls: Any) -> Models:
     step = _hints(cls.step)
     observation = step.pop("return", None)
     action = next(iter(step.values()), None)
-    if not (_is_model(action) and _is_model(observation)):
+    if not (is_model(action) and is_model(observation)):
         raise InvalidArgument(
             f"{cls.__name__}.step does not name its models, as in "
             "def step(self, action: MyAction) -> MyObservation; annotate it, or use "
@@ -71,7 +71,7 @@ def state_of(cls: Any) -> type[BaseModel] | None:
     """The model that a class names in the annotation of its ``state``, if it does."""
     written = getattr(cls, "state", None)
     state = _hints(written.fget).get("return") if isinstance(written, property) else None
-    return state if _is_model(state) else None
+    return state if is_model(state) else None
 
 
 def _hints(function: Any) -> dict[str, Any]:
@@ -81,7 +81,8 @@ def _hints(function: Any) -> dict[str, Any]:
         return {}
 
 
-def _is_model(hint: Any) -> TypeGuard[type[BaseModel]]:
+def is_model(hint: Any) -> TypeGuard[type[BaseModel]]:
+    """Whether something is a pydantic model."""
     return isinstance(hint, type) and issubclass(hint, BaseModel)
 
 
@@ -290,12 +291,13 @@ def typed_source(env: Callable[[], Any], models: Models, name: str | None = None
         build_seconds=math.inf,
         own_models=models,
         consult=consult,
+        bears_several=functools.partial(_bears_several, env),
         one_thread=bool(getattr(_written(env), "REQUIRES_SINGLE_THREAD_EXECUTOR", False)),
         factory_name=str(getattr(_written(env), "__name__", env)),
     )
 
 
-def supports_concurrent_sessions(env: Callable[[], Any]) -> bool:
+def _bears_several(env: Callable[[], Any]) -> bool:
     """Whether several instances may live at once; of a function's, one is built to ask."""
     cls = _written(env)
     if not inspect.isclass(cls):

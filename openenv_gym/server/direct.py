@@ -14,6 +14,7 @@ from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
+from websockets.protocol import State
 
 __all__ = ["EXTENSION", "DirectWebSocket"]
 
@@ -66,4 +67,10 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         super().handle_text(event)
 
     def _is_idle(self) -> bool:
-        return self.queue.empty() and self.writable.is_set() and not self.close_sent
+        # A close that came in the same segment has changed the state before its message is handled.
+        return (
+            self.conn.state is State.OPEN
+            and self.queue.empty()
+            and self.writable.is_set()
+            and not self.close_sent
+        )

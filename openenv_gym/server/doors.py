@@ -34,6 +34,7 @@ from starlette.middleware.cors import CORSMiddleware
 from openenv_gym.errors import Forbidden, InvalidArgument, InvalidMessage, OpenEnvGymError, Unauthorized
 from openenv_gym.server.connection import Event, Receive, Send
 from openenv_gym.server.http import HEADER, refusal
+from openenv_gym.wire.discretion import DISCREET
 
 __all__ = ["Doorkeeper", "Doors", "is_loopback"]
 
@@ -119,6 +120,8 @@ class Doorkeeper:
     """
 
     def __init__(self, application: Asgi, doors: Doors) -> None:
+        # uvicorn has websockets write each header of a handshake to its own log, at debug.
+        logging.getLogger("uvicorn.error").addFilter(DISCREET)
         self._application = application
         self._token = None if doors.token is None else doors.token.encode()
         self._local = is_loopback(doors.host)

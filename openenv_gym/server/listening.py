@@ -9,6 +9,7 @@ inherit from the listener.
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import socket
 import sys
@@ -26,6 +27,7 @@ _KEEPALIVE_IDLE_SECONDS = 30
 _KEEPALIVE_INTERVAL_SECONDS = 10
 _KEEPALIVE_PROBES = 3
 _DRAIN_SECONDS = 10.0
+_PORT_ADVICE = "choose another port, 0 takes a free one"
 _SWITCH_SECONDS = 0.001
 """Threads that compute raise the event loop's p99 to 5 ms at Python's default, to 0.06 at this."""
 
@@ -52,9 +54,10 @@ def listen(host: str, port: int) -> socket.socket:
         listener.listen(2048)
     except (OSError, OverflowError) as error:
         listener.close()
+        of_host = isinstance(error, socket.gaierror) or getattr(error, "errno", None) == errno.EADDRNOTAVAIL
+        advice = "the host is an address of this machine" if of_host else _PORT_ADVICE
         raise InvalidArgument(
-            f"cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or error}; "
-            "choose another port, 0 takes a free one"
+            f"cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or error}; {advice}"
         ) from error
     listener.setblocking(False)
     return listener

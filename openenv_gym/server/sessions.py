@@ -104,7 +104,7 @@ class Limits:
                 raise InvalidArgument(f"{name} is {count!r:.40}; a whole number of at least 1 was expected")
         for name in ("idle_timeout", "step_timeout"):
             seconds = getattr(self, name)
-            if seconds is not None and not seconds > 0:
+            if seconds is not None and not (type(seconds) in (int, float) and seconds > 0):
                 raise InvalidArgument(f"{name} is {seconds!r:.40}; more than 0 seconds were expected")
         if self.isolation not in ("thread", "process"):
             raise InvalidArgument(f"isolation is 'thread' or 'process', not {self.isolation!r:.40}")

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from websockets.exceptions import ConnectionClosed, WebSocketException
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
+from openenv_gym.client.refusals import refused
 from openenv_gym.testing.findings import Failed, Skipped, shown
 
 __all__ = ["Full", "Observed", "Session"]
@@ -97,6 +98,8 @@ class Session:
         self._stack = ExitStack()
         try:
             self._connection = self._open(address, headers)
+        except InvalidStatus as error:
+            raise Failed(f"no WebSocket at {address}: {refused(error.response)}") from error
         except (OSError, WebSocketException) as error:
             raise Failed(f"no WebSocket at {address}: {error or type(error).__name__}") from error
 

@@ -14,6 +14,7 @@ import httpx
 from gymnasium import Space
 
 from openenv_gym.client.addresses import http_url, websocket_url
+from openenv_gym.client.tokens import authorized
 from openenv_gym.errors import CapacityReached, ConnectFailed, InvalidArgument, ProtocolViolation
 from openenv_gym.spaces import from_schema
 from openenv_gym.testing.actions import Actions, Actor
@@ -79,8 +80,8 @@ class Target:
     ) -> None:
         self.url, self.timeout = url, timeout
         self.local = _factory(local)
-        self.headers = dict(headers or {})
         self._websocket = websocket_url(url)
+        self.headers = authorized(url, headers)
         self._action = action
         self.clock, self._seconds = clock, deadline
         self._end: float | None = None

@@ -44,6 +44,9 @@ def serve(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["CartPole-v1", "--allow-origin", "page.example"], "an origin looks like"),
         (["CartPole-v1", "--client-id", "os:Env-v0"], "--import"),
         (["CartPole-v1", "--client-kwarg", "render_mode"], "render_mode"),
+        (["CartPole-v1", "--host", "8.8.8.8", "--allow-anonymous"], "an address of this machine"),
+        (["tests.typed_app:app", "--step-timeout", "1"], "step_timeout cannot be set here"),
+        (["tests.typed_app:app", "--isolation", "process"], "isolation cannot be set here"),
     ],
 )
 def test_a_command_that_cannot_work_says_why_in_one_line(arguments: list[str], said: str) -> None:

@@ -212,3 +212,10 @@ def test_a_refusal_is_said_in_the_servers_own_words(
 def test_what_is_not_allowed_is_named(open_client: OpenClient, guarded: GymServer) -> None:
     with pytest.raises(Forbidden, match="allowed_origins"):
         open_client(guarded.url, headers={**BEARER, "Origin": "https://evil.example"})
+
+
+@pytest.mark.parametrize("headers", [{"Authorization": f"Bearer {TOKEN}\n"}, {5: TOKEN}, TOKEN, 5])
+def test_headers_that_cannot_be_sent_are_refused_without_their_values(headers: Any) -> None:
+    with pytest.raises(InvalidArgument, match="header") as caught:
+        authorized("http://host", headers)
+    assert TOKEN not in str(caught.value)

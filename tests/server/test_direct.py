@@ -88,3 +88,17 @@ def test_a_text_that_is_no_utf8_ends_the_connection(stock: ClientConnection) -> 
     with pytest.raises(ConnectionClosed) as ended:
         stock.recv(5)
     assert ended.value.rcvd is not None and ended.value.rcvd.code == 1007
+
+
+def test_a_close_in_the_same_segment_as_a_message(
+    server: GymServer, stock: ClientConnection, caplog: pytest.LogCaptureFixture
+) -> None:
+    stock.protocol.send_text(step(1).encode())
+    stock.protocol.send_close(1000)
+    stock.socket.sendall(b"".join(stock.protocol.data_to_send()))
+    with pytest.raises(ConnectionClosed):
+        while True:
+            stock.recv(5)
+    assert stock.close_code == 1000
+    assert eventually(lambda: health(server.url)["sessions"] == 0)
+    assert caplog.records == []

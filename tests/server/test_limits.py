@@ -208,3 +208,19 @@ def test_health_and_the_welcome_tell_the_limits() -> None:
 def test_a_limit_that_cannot_be_is_refused_by_name(options: dict[str, Any]) -> None:
     with pytest.raises(InvalidArgument, match=next(iter(options))):
         serve_gym(Counter, port=0, block=False, **options)
+
+
+@pytest.mark.parametrize("setting", ["idle_timeout", "step_timeout"])
+@pytest.mark.parametrize("seconds", ["5", [], True])
+def test_seconds_that_are_no_number(setting: str, seconds: Any) -> None:
+    with pytest.raises(InvalidArgument, match=setting):
+        serve_gym(Counter, port=0, block=False, **{setting: seconds})
+
+
+@pytest.mark.parametrize(
+    "setting", ["calls", "client_ids", "client_kwargs", "allowed_hosts", "allowed_origins"]
+)
+@pytest.mark.parametrize("names", ["render", [5], None])
+def test_names_that_are_no_list_of_texts(setting: str, names: Any) -> None:
+    with pytest.raises(InvalidArgument, match=f"{setting} is a list of names"):
+        serve_gym(Counter, port=0, block=False, **{setting: names})

@@ -161,6 +161,12 @@ def test_more_sessions_than_the_environment_bears_are_refused_at_start() -> None
         create_app(Foreign, Count, Counted, max_concurrent_envs=2)
     with pytest.raises(InvalidArgument, match="SUPPORTS_CONCURRENT_SESSIONS"):
         create_app(lambda: Foreign(), Count, Counted, max_concurrent_envs=2)
+    with pytest.raises(InvalidArgument, match="SUPPORTS_CONCURRENT_SESSIONS"):
+        create_app(Foreign, Count, Counted, max_sessions=2)
+    with pytest.raises(InvalidArgument, match="SUPPORTS_CONCURRENT_SESSIONS"):
+        serve_gym(Foreign, port=0, block=False, max_sessions=2)
+    with pytest.raises(InvalidArgument, match="pydantic"):
+        create_app(Counting, int, Counted)
     with pytest.raises(InvalidArgument, match="instance"):
         create_app(Counting(), Count, Counted)  # type: ignore[arg-type]
 

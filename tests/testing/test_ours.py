@@ -208,3 +208,12 @@ def test_what_a_check_does_not_expect_is_a_finding_too() -> None:
         report = check_server(url, action=[{"move": "left"}])
     failed = {finding.check for finding in report.of(Outcome.FAILED)}
     assert failed == {"protocol-unknown-field", "protocol-missing-field", "http-schema"}, str(report)
+
+
+def test_a_server_that_wants_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENENV_TOKEN", raising=False)
+    with serve_gym("CartPole-v1", port=0, block=False, token="the-right-one") as server:
+        with pytest.raises(ConnectFailed, match="OPENENV_TOKEN"):
+            check_server(server.url)
+        monkeypatch.setenv("OPENENV_TOKEN", "the-right-one")
+        assert check_server(server.url).ok
