@@ -38,10 +38,12 @@ def ended_by_close(code: int, reason: str = "") -> OpenEnvGymError:
         )
     if code in _BROKEN_OFF:
         return ProtocolViolation(f"the server broke off ({said})", code=code)
-    return ConnectionLost(f"the connection to the server broke ({said}); the session is lost", code=code)
+    return ConnectionLost(
+        f"the connection to the server broke ({said}); the session is lost, make a new one", code=code
+    )
 
 
 def lost(cause: BaseException | None = None) -> ConnectionLost:
     """The error of a connection that broke without a close frame."""
     why = f" ({cause})" if cause is not None and str(cause) else ""
-    return ConnectionLost(f"the connection to the server broke{why}; the session is lost")
+    return ConnectionLost(f"the connection to the server broke{why}; the session is lost, make a new one")

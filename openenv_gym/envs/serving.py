@@ -192,6 +192,8 @@ def typed_application(
     source = typed_source(env, described, name)
     if gym_env is not None:
         arrays = open_source(gym_env)
+        if "typed" not in arrays.signature.views:
+            raise InvalidArgument("gym_env is a Gymnasium environment, whose lanes can be played one by one")
         source = replace(
             arrays, signature=replace(arrays.signature, env_id=source.signature.env_id), typed=source
         )

@@ -122,10 +122,13 @@ def attributed(during: str) -> Iterator[None]:
         raise raised(error, during) from error
 
 
+_ADVICE = {"reset": "; reset again, or begin another session", "step": "; reset to go on"}
+
+
 def raised(error: BaseException, during: str) -> EnvironmentRaised:
     """The environment's own exception as an error of this package."""
     name = type(error).__name__
-    text = f"the environment raised {name} during {during}: {error}"
+    text = f"the environment raised {name} during {during}: {error}{_ADVICE.get(during, '')}"
     failure = EnvironmentRaised(text, exception=name, during=during)
     frames = traceback.extract_tb(error.__traceback__)[-3:]
     where = "".join(f"  {frame.name}, line {frame.lineno}\n" for frame in frames)

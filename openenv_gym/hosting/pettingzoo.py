@@ -136,4 +136,5 @@ def signature_of(env: AECEnv[Any, Any, Any], env_id: str, calls: Sequence[str] =
         render_mode=getattr(env, "render_mode", None),
         calls=tuple(calls),
         kinds=() if layout is None else tuple(kinds_of(layout, None)),
+        views=("array",),
     )

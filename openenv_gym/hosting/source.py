@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,15 +30,15 @@ from openenv_gym.errors import (
 from openenv_gym.hosting.contract import FAILURES, HostedEnv
 from openenv_gym.hosting.gymnasium import GymnasiumLanes, spec_facts
 from openenv_gym.hosting.vector import NativeVector
-from openenv_gym.spaces import kinds_of, layout_of
+from openenv_gym.spaces import deviations, kinds_of, layout_of
 from openenv_gym.types import AUTORESET_MODES, Autoreset, Signature
 
 if TYPE_CHECKING:
     from openenv_gym.hosting.models import Models
 
-__all__ = ["Builder", "Source", "open_source"]
 __all__ = ["Builder", "Source", "open_source", "spec_of"]
 
+_log = logging.getLogger("openenv_gym.server")
 _PLUGINS = {"ALE": ("ale_py", "atari")}
 _PROBE_STEPS = 20
 _PROBE_SECONDS = 0.5
@@ -145,12 +146,19 @@ class Source:
         Raises:
             InvalidArgument: if it is not.
         """
-        views = self.signature.views
-        if view not in views:
+        env_id, views = self.signature.env_id, self.signature.views
+        if view in views:
+            return
+        if view == "typed":
             raise InvalidArgument(
-                f"{self.signature.env_id} has the views {', '.join(views)}, not {view!r:.40}",
+                f"{env_id} has no typed view, which OpenEnv's JSON and HTTP speak: it is a game of several "
+                "agents, or a native vector environment; play it in the native dialect, with Client, "
+                "AsyncClient or OpenEnvVectorEnv of openenv-gym",
                 supported=list(views),
             )
+        raise InvalidArgument(
+            f"{env_id} has the views {', '.join(views)}, not {view!r:.40}", supported=list(views)
+        )
 
     def hosted(self, signature: Signature, render_mode: str | None) -> HostedEnv:
         """Build a session's environment, on the thread on which it shall live.
@@ -315,11 +323,14 @@ def _lanes_source(builder: Builder, env: Any, calls: Sequence[str], build_second
     observation, _ = env.reset(seed=0)
     layout = layout_of(env.observation_space)
     env.action_space.seed(0)
+    look = _Look(builder.name)
+    look(env.observation_space, observation)
 
-    def step() -> None:
-        _, _, terminated, truncated, _ = env.step(env.action_space.sample())
+    def step() -> Any:
+        observation, _, terminated, truncated, _ = env.step(env.action_space.sample())
         if terminated or truncated:
             env.reset()
+        return env.observation_space, observation
 
     signature = Signature(
         env_id=builder.name,
@@ -338,11 +349,12 @@ def _lanes_source(builder: Builder, env: Any, calls: Sequence[str], build_second
     def host(signature: Signature, extra: dict[str, Any]) -> HostedEnv:
         return GymnasiumLanes(partial(builder.make, **extra), signature)
 
-    return Source(signature, host, _median_seconds(step), build_seconds, _render_modes(builder, env))
+    return Source(signature, host, _median_seconds(step, look), build_seconds, _render_modes(builder, env))
 
 
 def _vector_source(builder: Builder, env: Any, calls: Sequence[str], build_seconds: float) -> Source:
-    env.reset(seed=0)
+    look = _Look(builder.name)
+    look(env.observation_space, env.reset(seed=0)[0])
     env.action_space.seed(0)
     default = env.metadata.get("autoreset_mode")
     default = getattr(default, "value", default)
@@ -364,13 +376,17 @@ def _vector_source(builder: Builder, env: Any, calls: Sequence[str], build_secon
         calls=tuple(calls),
         kinds=() if layout is None else tuple(kinds_of(layout, None)),
         spec=spec_facts(env.spec),
+        views=("array",),
     )
 
     def host(signature: Signature, extra: dict[str, Any]) -> HostedEnv:
         mode = {"autoreset_mode": signature.autoreset} if chooses else {}
         return NativeVector(lambda lanes: builder.make(num_envs=lanes, **mode, **extra), signature)
 
-    cost = _median_seconds(lambda: env.step(env.action_space.sample()))
+    def step() -> Any:
+        return env.observation_space, env.step(env.action_space.sample())[0]
+
+    cost = _median_seconds(step, look)
     each = cost / _PROBE_VECTOR_LANES / _VECTOR_GAIN
     return Source(signature, host, each, build_seconds / _VECTOR_GAIN, _render_modes(builder, env))
 
@@ -393,29 +409,56 @@ def _game_source(builder: Builder, env: Any, calls: Sequence[str], build_seconds
     signature = games.signature_of(env, builder.name, calls)
     env.reset(seed=0)
 
-    def step() -> None:
+    def step() -> Any:
         if not env.agents:
             env.reset()
+        agent = env.agent_selection
         observation, _, terminated, truncated, info = env.last()
         mask = info.get("action_mask")
         if mask is None and isinstance(observation, dict):
             mask = observation.get("action_mask")
-        space = env.action_space(env.agent_selection)
-        env.step(None if terminated or truncated else space.sample(mask))
+        over = terminated or truncated
+        env.step(None if over else env.action_space(agent).sample(mask))
+        return env.observation_space(agent), observation
 
     def host(signature: Signature, extra: dict[str, Any]) -> HostedEnv:
         game: HostedEnv = games.TurnBased(partial(builder.make, **extra), signature)
         return game
 
-    return Source(signature, host, _median_seconds(step), build_seconds, _render_modes(builder, env))
+    seconds = _median_seconds(step, _Look(builder.name))
+    return Source(signature, host, seconds, build_seconds, _render_modes(builder, env))
 
 
-def _median_seconds(step: Callable[[], Any]) -> float:
+class _Look:
+    """Says once of each field that what is observed in a probe lies outside its space.
+
+    Sessions do not look: it costs time at each step, and what is observed passes untouched.
+    """
+
+    def __init__(self, env_id: str) -> None:
+        self._env_id = env_id
+        self._said: set[str] = set()
+
+    def __call__(self, space: gymnasium.Space[Any], observation: Any) -> None:
+        for path, why in deviations(space, observation):
+            if path not in self._said:
+                self._said.add(path)
+                _log.warning(
+                    "%s: %s %s; it is passed on as it is, and openenv-gym check reports it too",
+                    self._env_id,
+                    path,
+                    why,
+                )
+
+
+def _median_seconds(step: Callable[[], tuple[gymnasium.Space[Any], Any]], look: _Look) -> float:
+    """What a step takes; what it observed is looked at while no clock runs."""
     taken: list[float] = []
     while len(taken) < _PROBE_STEPS and sum(taken) < _PROBE_SECONDS:
         started = time.perf_counter()
-        step()
+        observed = step()
         taken.append(time.perf_counter() - started)
+        look(*observed)
     return sorted(taken)[len(taken) // 2]
 
 
@@ -437,7 +480,9 @@ def _plain_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 def _factory_failed(env_id: str, error: BaseException, factory_name: str | None = None) -> FactoryFailed:
     failure = FactoryFailed(
-        f"{env_id} could not be built: {type(error).__name__}: {error}", factory_name=factory_name or env_id
+        f"{env_id} could not be built: {type(error).__name__}: {error}; correct its constructor or its "
+        "arguments, or have the server's operator do so",
+        factory_name=factory_name or env_id,
     )
     failure.add_note(f"{type(error).__name__}: {error}")
     return failure

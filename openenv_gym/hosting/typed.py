@@ -160,7 +160,9 @@ class TypedLane:
         try:
             return self._validate(fields)
         except ValidationError as error:
-            raise InvalidAction("Invalid message: " + _summary(error), errors=_complaints(error)) from error
+            raise InvalidAction(
+                f"Invalid message: {_summary(error)}; see /schema", errors=_complaints(error)
+            ) from error
 
     def _put(self, during: str, phase: Phase, out: Out, ask: Callable[[], Any]) -> None:
         try:

@@ -12,6 +12,7 @@ from fastapi import APIRouter, FastAPI
 
 from openenv_gym.errors import InvalidMessage
 from openenv_gym.server.attached import serve_attached
+from openenv_gym.server.bodies import documented
 from openenv_gym.server.connection import Connection, Receive, Send
 from openenv_gym.server.doors import Doorkeeper, Doors
 from openenv_gym.server.episodes import Episodes
@@ -136,9 +137,9 @@ def _route(scope: Any) -> str:
 
 def _facts(house: House) -> APIRouter:
     """What a server says of itself and of what it serves."""
-    router = APIRouter(tags=["Facts"])
     schemas = functools.cache(lambda: schemas_of(house))
     described: dict[str, Any] = {}
+    router = APIRouter(tags=["Facts"], responses=documented(401, 403))
 
     @router.get("/health", summary="Whether the server is up, and how full it is")
     async def health() -> dict[str, Any]:
@@ -152,7 +153,7 @@ def _facts(house: House) -> APIRouter:
             "limits": house.limits.facts(),
         }
 
-    @router.get("/metadata", summary="What is served here")
+    @router.get("/metadata", responses=documented(500), summary="What is served here")
     async def metadata() -> dict[str, Any]:
         if not described:
             described.update(await describe(house.source))
@@ -170,7 +171,6 @@ def schemas_of(house: House) -> dict[str, Any]:
     signature = house.source.signature
     if "array" not in signature.views:
         return house.source.models().schemas()
-    alone = len(signature.agents) == 1
     exact = {
         "version": 1,
         "env_id": signature.env_id,
@@ -187,5 +187,5 @@ def schemas_of(house: House) -> dict[str, Any]:
     nothing: dict[str, Any] = {"action": {}, "observation": {}, "reset_observation": {}, "state": {}}
     if house.source.typed is not None:
         exact["json_view"] = "array"  # what to ask for, where JSON should carry these
-    typed = house.source.seen_as("typed").models().schemas() if alone else nothing
+    typed = house.source.seen_as("typed").models().schemas() if "typed" in signature.views else nothing
     return {**typed, "gymnasium": exact}

@@ -8,9 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
     "ClosedSession",
+    "Detail",
     "ErrorBody",
     "ErrorFacts",
     "Frame",
+    "JsonRpcAnswer",
     "JsonRpcRequest",
     "Observed",
     "ResetBody",
@@ -20,6 +22,7 @@ __all__ = [
     "TaskBody",
     "TaskRangeBody",
     "TasksBody",
+    "documented",
 ]
 
 _SESSION = (
@@ -138,6 +141,12 @@ class ErrorBody(BaseModel):
     detail: list[dict[str, Any]] | None = None
 
 
+class Detail(BaseModel):
+    """What the task routes refuse with, as upstream does."""
+
+    detail: str
+
+
 class TasksBody(BaseModel):
     """A split of an environment's tasks."""
 
@@ -168,3 +177,41 @@ class JsonRpcRequest(BaseModel):
     method: str
     params: dict[str, Any] = Field(default_factory=dict)
     id: str | int | None = None
+
+
+class JsonRpcError(BaseModel):
+    """What is wrong with a JSON-RPC request."""
+
+    code: int
+    message: str
+    data: Any = None
+
+
+class JsonRpcAnswer(BaseModel):
+    """A result or an error, whatever the request was; the status is always 200."""
+
+    jsonrpc: Literal["2.0"]
+    id: str | int | None
+    result: dict[str, Any] | None = None
+    error: JsonRpcError | None = None
+
+
+_WHY = {
+    400: "There is no such task.",
+    401: "No token was shown, or a wrong one.",
+    403: "The Host or Origin of the request is not allowed.",
+    404: "There is no such session, or no such environment.",
+    409: "A step before the first reset, or after the end of an episode.",
+    413: "The body is longer than max_message_bytes; nothing was done.",
+    415: "The body is not declared as JSON.",
+    422: "The request does not fit; nothing was done.",
+    500: "The environment failed.",
+    501: "The environment has no such tasks.",
+    503: "The server is full.",
+    504: "The step took longer than timeout_s, or than step_timeout; its session is over.",
+}
+
+
+def documented(*statuses: int, model: type[BaseModel] = ErrorBody) -> dict[int | str, dict[str, Any]]:
+    """How a route says in the OpenAPI document with which statuses it may refuse, and in which form."""
+    return {status: {"model": model, "description": _WHY[status]} for status in statuses}

@@ -15,8 +15,10 @@ from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, FastAPI, Header, HTTPException, Query, Request, Response
+from fastapi.exception_handlers import http_exception_handler
 from fastapi.exceptions import RequestValidationError
 from pydantic_core import to_jsonable_python
+from starlette.exceptions import HTTPException as AnyHTTPException
 
 from openenv_gym.errors import (
     CapacityReached,
@@ -24,6 +26,7 @@ from openenv_gym.errors import (
     Forbidden,
     InvalidAction,
     InvalidArgument,
+    InvalidJson,
     InvalidMessage,
     MessageTooLarge,
     OpenEnvGymError,
@@ -35,7 +38,7 @@ from openenv_gym.hosting.contract import attributed, raised
 from openenv_gym.hosting.source import Source
 from openenv_gym.server.bodies import (
     ClosedSession,
-    ErrorBody,
+    Detail,
     Frame,
     Observed,
     ResetBody,
@@ -45,6 +48,7 @@ from openenv_gym.server.bodies import (
     TaskBody,
     TaskRangeBody,
     TasksBody,
+    documented,
 )
 from openenv_gym.server.episodes import Episode, Episodes, check_same
 from openenv_gym.version import __version__
@@ -72,21 +76,6 @@ _STATUS: tuple[tuple[type[OpenEnvGymError], int], ...] = (
     (CapacityReached, 503),
     (DeadlineExceeded, 504),
 )
-_WHY = {
-    401: "No token was shown, or a wrong one.",
-    403: "The Host or Origin of the request is not allowed.",
-    404: "There is no such session.",
-    409: "A step before the first reset, or after the end of an episode.",
-    415: "The body is not declared as JSON.",
-    413: "The body is longer than max_message_bytes; nothing was done.",
-    422: "The request does not fit; nothing was done.",
-    500: "The environment failed.",
-    503: "The server is full.",
-    504: "The step took longer than timeout_s, or than step_timeout; its session is over.",
-}
-_ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorBody, "description": why} for status, why in _WHY.items()
-}
 
 
 def episode_routes(episodes: Episodes, source: Source) -> APIRouter:
@@ -95,9 +84,14 @@ def episode_routes(episodes: Episodes, source: Source) -> APIRouter:
     async def check_view(view: ViewQuery = "typed") -> None:
         source.check_view(view)
 
-    router = APIRouter(tags=["Episodes"], responses=_ERRORS, dependencies=[Depends(check_view)])
+    router = APIRouter(
+        tags=["Episodes"],
+        responses=documented(401, 403, 404, 409, 422, 500, 503, 504),
+        dependencies=[Depends(check_view)],
+    )
+    with_body = documented(413, 415)
 
-    @router.post("/reset", response_model=Observed, summary="Begin an episode")
+    @router.post("/reset", response_model=Observed, responses=with_body, summary="Begin an episode")
     async def reset(
         body: Annotated[ResetBody, Body(default_factory=ResetBody)],
         view: ViewQuery = "typed",
@@ -105,7 +99,7 @@ def episode_routes(episodes: Episodes, source: Source) -> APIRouter:
     ) -> Response:
         return await _reset(episodes, body, view, header)
 
-    @router.post("/step", response_model=Observed, summary="Take one action")
+    @router.post("/step", response_model=Observed, responses=with_body, summary="Take one action")
     async def step(body: StepBody, header: SessionHeader = None) -> Response:
         episode = await episodes.find(check_same(body.session_id, header))
         names = body.model_dump(exclude_unset=True, exclude={"action", "session_id"})
@@ -125,13 +119,18 @@ def episode_routes(episodes: Episodes, source: Source) -> APIRouter:
         episode = await episodes.find(check_same(session_id, header))
         return _json(await episodes.ask(episode, "state", State), episode=episode)
 
-    @router.post("/render", response_model=Frame, summary="Render a session that was made with a render_mode")
+    @router.post(
+        "/render",
+        response_model=Frame,
+        responses=with_body,
+        summary="Render a session that was made with a render_mode",
+    )
     async def render(body: SessionBody | None = None, header: SessionHeader = None) -> Response:
         episode = await episodes.find(check_same((body or SessionBody()).session_id, header))
         shown = await episodes.ask(episode, "render", Render)
         return _json({**shown, "session_id": episode.id}, episode=episode)
 
-    @router.post("/close", response_model=ClosedSession, summary="Close a session")
+    @router.post("/close", response_model=ClosedSession, responses=with_body, summary="Close a session")
     async def close(body: SessionBody | None = None, header: SessionHeader = None) -> Response:
         episode = await episodes.find(check_same((body or SessionBody()).session_id, header))
         await episodes.end(episode)
@@ -221,7 +220,9 @@ async def _consult(consult: Callable[..., Any], name: str, question: Callable[[A
 
 def task_routes(source: Source) -> APIRouter:
     """``/list_environments``, and the tasks of an environment that has some."""
-    router = APIRouter(tags=["Tasks"])
+    router = APIRouter(tags=["Tasks"], responses=documented(401, 403))
+    reading = documented(422, 500) | documented(404, 501, model=Detail)
+    asking = reading | documented(413, 415) | documented(400, model=Detail)
     env_id, consult = source.signature.env_id, source.seen_as("typed").consult
 
     async def ask(env_name: str, method: str, *args: Any) -> Any:
@@ -250,23 +251,25 @@ def task_routes(source: Source) -> APIRouter:
         return [env_id]
 
     # An id may hold a slash, as ALE/Pong-v5 does.
-    @router.get("/{env_name:path}/splits", summary="The splits of its tasks; 501 if it has none")
+    @router.get(
+        "/{env_name:path}/splits", responses=reading, summary="The splits of its tasks; 501 if it has none"
+    )
     async def splits(env_name: str) -> list[dict[str, Any]]:
         return [_split(split) for split in await ask(env_name, "list_splits")]
 
-    @router.post("/{env_name:path}/tasks", summary="The tasks of a split")
+    @router.post("/{env_name:path}/tasks", responses=asking, summary="The tasks of a split")
     async def tasks(env_name: str, body: TasksBody) -> dict[str, Any]:
         return {"tasks": await ask(env_name, "list_tasks", body.split), "env_name": env_id}
 
-    @router.post("/{env_name:path}/num_tasks", summary="How many tasks a split has")
+    @router.post("/{env_name:path}/num_tasks", responses=asking, summary="How many tasks a split has")
     async def num_tasks(env_name: str, body: TasksBody) -> dict[str, Any]:
         return {"num_tasks": await ask(env_name, "num_tasks", body.split)}
 
-    @router.post("/{env_name:path}/task", summary="One task of a split")
+    @router.post("/{env_name:path}/task", responses=asking, summary="One task of a split")
     async def task(env_name: str, body: TaskBody) -> dict[str, Any]:
         return {"task": await ask(env_name, "get_task", body.split, body.index)}
 
-    @router.post("/{env_name:path}/task_range", summary="Some tasks of a split")
+    @router.post("/{env_name:path}/task_range", responses=asking, summary="Some tasks of a split")
     async def task_range(env_name: str, body: TaskRangeBody) -> dict[str, Any]:
         return {"tasks": await ask(env_name, "get_task_range", body.split, body.start, body.stop)}
 
@@ -296,6 +299,13 @@ def answer_errors(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
         return refusal(InvalidMessage("the request does not fit; see detail", errors=list(error.errors())))
+
+    @app.exception_handler(AnyHTTPException)
+    async def refused(request: Request, error: AnyHTTPException) -> Response:
+        # FastAPI's word for a body with bytes that are no UTF-8, or a number of too many digits.
+        if isinstance(error.__cause__, ValueError):
+            return refusal(InvalidJson(f"the body is not JSON: {error.__cause__}"), 422)
+        return await http_exception_handler(request, error)
 
 
 def refusal(error: OpenEnvGymError, status: int | None = None) -> Response:

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
 
 from openenv_gym.errors import CapacityReached, InvalidMessage, OpenEnvGymError, UnknownSession
-from openenv_gym.server.bodies import JsonRpcRequest
+from openenv_gym.server.bodies import JsonRpcAnswer, JsonRpcRequest, documented
 from openenv_gym.server.episodes import Episode, Episodes
 from openenv_gym.wire.depth import check_depth
 
@@ -40,7 +40,13 @@ def mcp_routes(episodes: Episodes, max_depth: int) -> APIRouter:
     router = APIRouter(tags=["MCP"])
     content = {"application/json": {"schema": JsonRpcRequest.model_json_schema()}}
 
-    @router.post("/mcp", summary="JSON-RPC 2.0", openapi_extra={"requestBody": {"content": content}})
+    @router.post(
+        "/mcp",
+        response_model=JsonRpcAnswer,
+        responses=documented(401, 403, 413, 415),
+        summary="JSON-RPC 2.0",
+        openapi_extra={"requestBody": {"content": content, "required": True}},
+    )
     async def mcp(request: Request) -> Response:
         try:
             message = parse(await request.body(), max_depth)

@@ -21,7 +21,7 @@ _EXAMPLE_CHARACTERS = 400
 def describe_bodies(document: dict[str, Any], source: Source) -> None:
     """Put the models of the environment into an OpenAPI document, in the place of mere objects."""
     schemas = document.get("components", {}).get("schemas", {})
-    if "StepBody" not in schemas or len(source.signature.agents) > 1:
+    if "StepBody" not in schemas or "typed" not in source.signature.views:
         return
     models = source.seen_as("typed").models()
     references = _define(schemas, models)

@@ -571,7 +571,10 @@ class House:
         if native and hello.view == "typed":
             raise InvalidArgument("the typed view is spoken in JSON; leave out the subprotocol, or the view")
         self.source.check_view(hello.view)
-        if not native and hello.lanes != 1:
+        if native:
+            return
+        self.source.check_view("typed")  # what has none cannot be said in fields, as arrays neither
+        if hello.lanes != 1:
             raise InvalidArgument(f"JSON carries one lane, not {hello.lanes}")
 
     async def detach(self, attachment: Attachment) -> None:

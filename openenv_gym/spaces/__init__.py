@@ -8,6 +8,7 @@ function registered in each of the modules, and until then an
 from __future__ import annotations
 
 from openenv_gym.spaces.actions import coerce, coerce_one, compile_iterator
+from openenv_gym.spaces.deviations import deviations
 from openenv_gym.spaces.layout import Layout, Leaf, layout_of
 from openenv_gym.spaces.plain import from_plain, to_plain
 from openenv_gym.spaces.plain_rows import INEXACT, compile_plain_reader, compile_plain_writer
@@ -40,6 +41,7 @@ __all__ = [
     "compile_restorer",
     "compile_writer",
     "concatenated",
+    "deviations",
     "from_plain",
     "from_schema",
     "identical",

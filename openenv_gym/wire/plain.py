@@ -34,7 +34,7 @@ __all__ = ["describe", "restore"]
 
 _DTYPE = re.compile(r"[<>|=](?:b1|[iu][1248]|f(?:2|4|8|12|16)|c(?:8|16|32)|[SU]\d{1,6})")
 _TEXT_LIMIT = 2**26
-"""The most bytes that an array of text may take: each item is as wide as the widest, however little came."""
+"""The most bytes that arrays of text may take: each item is as wide as its dtype, however little came."""
 _INT64 = range(-(2**63), 2**64)
 
 
@@ -59,6 +59,8 @@ def restore(plain: Plain, types: Mapping[str, Any]) -> Any:
     if not types:
         return plain
     try:
+        if sum(map(_text_bytes, types.values())) > _TEXT_LIMIT:
+            raise ProtocolViolation(f"arrays of text beside a value take more than {_TEXT_LIMIT} bytes")
         return _restore(plain, "", types)
     except ProtocolViolation:
         raise
@@ -179,14 +181,26 @@ def _restore_numbers(plain: Plain, tag: list[Any]) -> Any:
         raise ProtocolViolation(f"{dtype!r:.40} is no dtype that may travel")
     data = tag[3:] if tag[0] == "array" else tag[2:]
     text = np.dtype(dtype).kind in "SU"
-    if text and (bool(data) is ("U" in dtype) or math.prod(shape) * np.dtype(dtype).itemsize > _TEXT_LIMIT):
+    if text and bool(data) is ("U" in dtype):
         raise ProtocolViolation(f"text of dtype {dtype} and shape {shape!r:.80} cannot be restored")
-    if data:
+    if text and not data:  # as objects first: no more items than were counted shall take its width
+        array = np.array(plain, object).reshape(shape).astype(dtype)
+    elif data:
         array = np.frombuffer(bytearray(base64.b64decode(data[0], validate=True)), dtype).reshape(shape)
     else:
         with np.errstate(all="ignore"):  # a number that overflows is infinite, whatever NumPy is told to do
             array = np.array(plain, dtype).reshape(shape)
     return array if tag[0] == "array" else array[()]
+
+
+def _text_bytes(tag: list[Any]) -> int:
+    """What an array of text, or one text, will take; 0 of anything else."""
+    if tag[0] not in ("array", "scalar") or not _DTYPE.fullmatch(tag[1]) or tag[1][1] not in "SU":
+        return 0
+    shape = tag[2] if tag[0] == "array" else []
+    if any(type(size) is not int or size < 0 for size in shape):
+        raise ProtocolViolation(f"an array of text has the shape {shape!r:.80}")
+    return int(math.prod(shape) * np.dtype(tag[1]).itemsize)
 
 
 def _base64(value: Any) -> str:

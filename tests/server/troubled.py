@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections.abc import Iterator
@@ -16,29 +17,48 @@ from openenv_gym import Client, OpenEnvGymError, serve_gym
 from openenv_gym.envs.serving import GymServer
 from openenv_gym.errors import error_from_wire
 from openenv_gym.types import Rows
+from openenv_gym.wire.messages import Hello
 from tests.environments import Trouble
 from tests.served import eventually, health
 
-__all__ = ["ROADS", "HttpPlayer", "Player", "play", "refused", "served"]
+__all__ = ["ROADS", "HttpPlayer", "Player", "WebSocketPlayer", "held", "play", "refused", "served"]
 
 ROADS = ("native", "json", "http")
 
 
 class WebSocketPlayer:
-    """A session over a WebSocket."""
+    """A session over a WebSocket; of several lanes, all do the same.
 
-    def __init__(self, url: str, dialect: str) -> None:
-        self._client = Client.to(url, dialect=dialect, timeout=20)
-        self._action: Any = 1 if dialect == "native" else {"action": 1}
+    Args:
+        url: of the server.
+        dialect: ``native`` or ``json``.
+        lanes: how many; the first is the one that is looked at.
+        field: of a JSON action.
+    """
 
-    def reset(self, **plan: str) -> None:
-        _check(self._client.reset(options=plan or None))
+    def __init__(self, url: str, dialect: str, *, lanes: int = 1, field: str = "action") -> None:
+        self.client = Client.to(url, Hello(lanes=lanes), dialect=dialect, timeout=20)
+        self._native, self._lanes, self._field = dialect == "native", lanes, field
 
-    def step(self) -> None:
-        _check(self._client.step_one(self._action))
+    def reset(self, **plan: str) -> Any:
+        return self._seen(self.client.reset(options=plan or None))
+
+    def step(self, action: Any = 1) -> Any:
+        sent = action if self._native else {self._field: action}
+        alone = self._lanes == 1
+        return self._seen(
+            self.client.step_one(sent) if alone else self.client.step(None, [sent] * self._lanes)
+        )
+
+    def _seen(self, rows: Rows) -> Any:
+        _check(rows)
+        if self._native:
+            return rows.observation[0].tolist() if rows.observation is not None else rows.values[0]
+        fields = rows.values[0]
+        return fields["observation"] if "observation" in fields else fields["total"]
 
     def close(self) -> None:
-        self._client.close()
+        self.client.close()
 
 
 def _check(rows: Rows) -> None:
@@ -49,19 +69,27 @@ def _check(rows: Rows) -> None:
 class HttpPlayer:
     """A session over plain HTTP."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, field: str = "action") -> None:
         self._http = httpx.Client(base_url=url, timeout=20)
+        self._field = field
         self._session: dict[str, str] = {}
 
-    def reset(self, **plan: str) -> None:
+    def reset(self, **plan: str) -> Any:
         said = self.ask("/reset", options=plan or None, **self._session)
         self._session = {"session_id": said["session_id"]}
+        return self._seen(said)
 
-    def step(self, **more: Any) -> None:
-        self.ask("/step", action={"action": 1}, **self._session, **more)
+    def step(self, action: Any = 1, **more: Any) -> Any:
+        return self._seen(self.ask("/step", action={self._field: action}, **self._session, **more))
+
+    def _seen(self, said: Any) -> Any:
+        fields = said["observation"]
+        return fields["observation"] if "observation" in fields else fields["total"]
 
     def ask(self, path: str, **body: Any) -> Any:
-        answer = self._http.post(path, json=body)
+        # json, for it writes NaN, which httpx refuses to.
+        headers = {"Content-Type": "application/json"}
+        answer = self._http.post(path, content=json.dumps(body), headers=headers)
         said = answer.json()
         if answer.status_code != 200:
             error = said["error"]
@@ -95,14 +123,14 @@ def served(note: Path | None = None, **options: Any) -> Iterator[GymServer]:
     with serve_gym(Trouble, kwargs=kwargs, port=0, block=False, **options) as server:
         with play(server.url, "native") as neighbour:
             neighbour.reset()
-            before = _held()
+            before = held()
             yield server
             neighbour.step()
             assert eventually(lambda: health(server.url)["sessions"] == 1)
             assert health(server.url)["active_lanes"] == 1
             Trouble.release.set()
             assert eventually(lambda: health(server.url)["abandoned_threads"] == 0)
-            assert eventually(lambda: all(now <= then for now, then in zip(_held(), before, strict=True)))
+            assert eventually(lambda: all(now <= then for now, then in zip(held(), before, strict=True)))
         assert eventually(lambda: server.house.active_sessions == 0)
 
 
@@ -111,7 +139,7 @@ def _children() -> int:
     return sum(len(path.read_text().split()) for path in Path("/proc/self/task").glob("*/children"))
 
 
-def _held() -> tuple[int, int, int]:
+def held() -> tuple[int, int, int]:
     return threading.active_count(), len(os.listdir("/proc/self/fd")), _children()
 
 

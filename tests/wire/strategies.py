@@ -88,3 +88,21 @@ def mutated(draw: st.DrawFn, messages: list[bytes]) -> bytes:
                     st.sampled_from([b"\xff" * 4, b"\0\0\0\x80", b"\x01\0\0\0", b"\0" * 4])
                 )
     return bytes(data)
+
+
+@st.composite
+def spoilt(draw: st.DrawFn, messages: list[bytes]) -> bytes:
+    """A message whose bits are flipped, that is cut, or sewn together from two; or no message at all."""
+    first, second = draw(st.sampled_from(messages)), draw(st.sampled_from(messages))
+    match draw(st.integers(0, 3)):
+        case 0:
+            flipped = bytearray(first)
+            for at in draw(st.lists(st.integers(0, 8 * len(first) - 1), min_size=1, max_size=8)):
+                flipped[at // 8] ^= 1 << at % 8
+            return bytes(flipped)
+        case 1:
+            return first[: draw(st.integers(0, len(first)))] + second[draw(st.integers(0, len(second))) :]
+        case 2:
+            return draw(st.binary(max_size=200))
+        case _:
+            return draw(mutated(messages))

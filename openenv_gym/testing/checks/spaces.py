@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 from gymnasium import Space
-from gymnasium.spaces import Box, Dict, Tuple
 
 from openenv_gym.errors import OpenEnvGymError
-from openenv_gym.spaces import from_plain
+from openenv_gym.spaces import deviations, from_plain
 from openenv_gym.testing.findings import Failed, Lacking, Skipped, shown
 from openenv_gym.testing.playing import FEW, play
 from openenv_gym.testing.registry import check
@@ -95,7 +92,7 @@ def _outside(spaces: Spaces, observed: list[Observed]) -> dict[str, str]:
     """For each field that ever left its space: how, when it did so first."""
     found: dict[str, str] = {}
     for at, each in enumerate(observed):
-        for path, why in _deviations(spaces.observation, _value(spaces.observation, each), "observation"):
+        for path, why in deviations(spaces.observation, _value(spaces.observation, each)):
             found.setdefault(path, f"{path} {why} (first in answer {at})")
     return dict(list(found.items())[:MOST])
 
@@ -108,32 +105,6 @@ def _value(space: Space[Any], observed: Observed) -> Any:
         return from_plain(space, value) if types is None else plain.restore(value, types)
     except (OpenEnvGymError, ValueError, TypeError):
         return value
-
-
-def _deviations(space: Space[Any], value: Any, path: str) -> Iterator[tuple[str, str]]:
-    """Each field that its space does not hold, and how it deviates."""
-    if isinstance(space, Dict) and isinstance(value, dict) and value.keys() == space.spaces.keys():
-        for key, child in space.spaces.items():
-            yield from _deviations(child, value[key], f"{path}.{key}")
-    elif isinstance(space, Tuple) and isinstance(value, tuple) and len(value) == len(space.spaces):
-        for at, child in enumerate(space.spaces):
-            yield from _deviations(child, value[at], f"{path}[{at}]")
-    elif isinstance(space, Box) and not isinstance(value, np.ndarray):
-        yield path, f"is {shown(value, 60)}, no array of {space.dtype} and shape {space.shape}"
-    elif not space.contains(value):
-        yield path, _why(space, value)
-
-
-def _why(space: Space[Any], value: Any) -> str:
-    if isinstance(space, Box) and value.shape == space.shape:
-        if np.isnan(value).any():
-            return "is NaN"
-        if not np.can_cast(value.dtype, space.dtype):
-            return f"has dtype {value.dtype}, not {space.dtype}"
-        wrong = (value < space.low) | (value > space.high)
-        at = tuple(int(index) for index in np.argwhere(wrong)[0])
-        return f"is {value[at]!s} at {list(at)}, not within {space.low[at]!s} and {space.high[at]!s}"
-    return f"is {shown(value, 60)}, not in {shown(space, 60)}"
 
 
 def _jsonschema() -> ModuleType:
