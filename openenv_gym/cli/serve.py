@@ -54,8 +54,7 @@ def serve(
 ) -> None:
     """Serve an environment as an OpenEnv server until Ctrl-C.
 
-    It listens on loopback. On any other address it wants a token, from the environment variable
-    OPENENV_TOKEN or --token-file, or --allow-anonymous.
+    An address beyond loopback wants a token (OPENENV_TOKEN, --token-file) or --allow-anonymous.
     """
     for name in plugins:
         gymnasium.register_envs(_module(name))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import gc
+import logging
 import socket
 import sys
 import threading
@@ -22,6 +23,8 @@ from openenv_gym.server.app import Application
 from openenv_gym.server.direct import DirectWebSocket
 
 __all__ = ["WebServer", "listen"]
+
+_log = logging.getLogger("openenv_gym.server")
 
 _KEEPALIVE_IDLE_SECONDS = 30
 _KEEPALIVE_INTERVAL_SECONDS = 10
@@ -77,6 +80,10 @@ class _Uvicorn(uvicorn.Server):
         house = self.application.house
         house.closing = True
         patience = _DRAIN_SECONDS
+        if house.busy:
+            _log.warning(
+                "waiting up to %g s for the steps that still run; Ctrl-C again ends at once", patience
+            )
         while house.busy and patience > 0 and not self.force_exit:
             await asyncio.sleep(0.02)
             patience -= 0.02
