@@ -130,6 +130,8 @@ def create_app(
     mode: str | None = None,
     reset_observation_cls: type[Any] | None = None,
     gym_env: Any = None,
+    calls: Sequence[str] = (),
+    client_kwargs: Sequence[str] = (),
     **limits: Any,
 ) -> Application:
     """An ASGI application that serves a typed environment, in the shape of OpenEnv's own function.
@@ -150,6 +152,8 @@ def create_app(
         reset_observation_cls: the model of a reset's observation, if that is another.
         gym_env: the same environment for those who want arrays: whatever :func:`serve_gym` takes.
             The native dialect and ``?view=array`` show it, with as many lanes as ``max_lanes`` allows.
+        calls: names of methods and attributes of ``gym_env`` that clients may ask for.
+        client_kwargs: names of constructor arguments that a client may choose, of both views.
         **limits: any of :class:`openenv_gym.server.sessions.Limits`.
 
     Returns:
@@ -164,6 +168,8 @@ def create_app(
         (action_cls, observation_cls, state_cls, reset_observation_cls),
         name=env_name,
         gym_env=gym_env,
+        calls=calls,
+        client_kwargs=client_kwargs,
         max_sessions=max_concurrent_envs,
         mode=mode,
         limits=limits,

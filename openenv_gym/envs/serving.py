@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -174,6 +175,8 @@ def typed_application(
     *,
     name: str | None,
     gym_env: Any,
+    calls: Sequence[str],
+    client_kwargs: Sequence[str],
     max_sessions: int | None,
     mode: str | None,
     limits: dict[str, Any],
@@ -189,15 +192,23 @@ def typed_application(
         if model is not None and not is_model(model):
             raise InvalidArgument(f"create_app takes pydantic models, not {model!r:.80}")
     described = Models(action, observation, state or state_of(env) or State, reset_observation)
-    source = typed_source(env, described, name)
-    if gym_env is not None:
-        arrays = open_source(gym_env)
+    calls, client_kwargs = _names("calls", calls), _names("client_kwargs", client_kwargs)
+
+    def open_one(env_id: str | None, extra: Mapping[str, Any]) -> Source:
+        built = partial(env, **extra) if extra else env
+        typed = typed_source(built, described, name or str(getattr(env, "__name__", "environment")))
+        if gym_env is None:
+            return typed
+        arrays = open_source(gym_env, kwargs=extra, calls=calls)
         if "typed" not in arrays.signature.views:
             raise InvalidArgument("gym_env is a Gymnasium environment, whose lanes can be played one by one")
-        source = replace(
-            arrays, signature=replace(arrays.signature, env_id=source.signature.env_id), typed=source
+        return replace(
+            arrays, signature=replace(arrays.signature, env_id=typed.signature.env_id), typed=typed
         )
-    application = _application(source, {"max_sessions": max_sessions, **limits}, _mode(mode))
+
+    source = open_one(None, {})
+    shelf = Shelf(source, open_one, (), client_kwargs)
+    application = _application(source, {"max_sessions": max_sessions, **limits}, _mode(mode), shelf)
     # Whoever runs it decides where it listens and under which name.
     application.guard(_doors("", {"allow_anonymous": True, "allowed_hosts": ("*",)}))
     return application

@@ -15,7 +15,7 @@ from typing import Any
 
 import gymnasium
 
-from openenv_gym.errors import InvalidArgument, OpenEnvGymError, ResetNeeded
+from openenv_gym.errors import InvalidAction, InvalidArgument, OpenEnvGymError, ResetNeeded
 from openenv_gym.hosting.contract import FAILURES, Out, attributed, look_up, raised
 from openenv_gym.types import Phase, Signature, Slots
 
@@ -110,6 +110,8 @@ class GymnasiumLanes:
                     self._end(lane, (observation, reward, terminated, truncated, info), out)
                 else:
                     put(lane, Phase.STEP, observation, reward, terminated, truncated, info)
+            except InvalidAction as error:  # nothing was stepped: the episode goes on
+                out.fail(lane, error)
             except OpenEnvGymError as error:
                 self._fail(lane, error, out)
             except FAILURES as error:  # the boundary to foreign code: one lane fails, the others go on

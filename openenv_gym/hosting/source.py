@@ -17,7 +17,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
+import numpy as np
 from gymnasium.envs.registration import EnvSpec
+from gymnasium.spaces import Discrete
 from gymnasium.vector import VectorEnv
 
 from openenv_gym.errors import (
@@ -320,16 +322,17 @@ def _load_plugin(env_id: str) -> None:
 
 
 def _lanes_source(builder: Builder, env: Any, calls: Sequence[str], build_seconds: float) -> Source:
-    observation, _ = env.reset(seed=0)
+    observation, info = env.reset(seed=0)
     layout = layout_of(env.observation_space)
     env.action_space.seed(0)
     look = _Look(builder.name)
     look(env.observation_space, observation)
 
     def step() -> Any:
-        observation, _, terminated, truncated, _ = env.step(env.action_space.sample())
+        nonlocal info
+        observation, _, terminated, truncated, info = env.step(_sample_legal(env.action_space, info))
         if terminated or truncated:
-            env.reset()
+            _, info = env.reset()
         return env.observation_space, observation
 
     signature = Signature(
@@ -350,6 +353,18 @@ def _lanes_source(builder: Builder, env: Any, calls: Sequence[str], build_second
         return GymnasiumLanes(partial(builder.make, **extra), signature)
 
     return Source(signature, host, _median_seconds(step, look), build_seconds, _render_modes(builder, env))
+
+
+def _sample_legal(space: gymnasium.Space[Any], info: Mapping[str, Any]) -> Any:
+    """An action, one that ``info["action_mask"]`` allows if there is such a mask.
+
+    A board game may refuse an illegal move, and what an illegal one costs is not what a step costs.
+    """
+    mask = info.get("action_mask")
+    if not (isinstance(space, Discrete) and isinstance(mask, np.ndarray)):
+        return space.sample()
+    fits = mask.dtype == np.int8 and mask.shape == (space.n,)
+    return space.sample(mask if fits else None)
 
 
 def _vector_source(builder: Builder, env: Any, calls: Sequence[str], build_seconds: float) -> Source:

@@ -150,6 +150,8 @@ class Target:
             Failed: if none comes.
         """
         self.check_deadline()
+        if path == "/reset" and self.view is not None:
+            arguments["params"] = {"view": self.view}
         try:
             return self._http.request(method, http_url(self.url, path), **arguments)
         except httpx.HTTPError as error:
@@ -180,6 +182,16 @@ class Target:
         return frozenset(paths)
 
     @cached_property
+    def view(self) -> str | None:
+        """What to ask JSON for, where the exact spaces are not those of what it speaks unasked."""
+        try:
+            block = self.schema.get("gymnasium")
+        except Failed:
+            return None
+        view = block.get("json_view") if type(block) is dict else None
+        return view if type(view) is str else None
+
+    @cached_property
     def spaces(self) -> Spaces | None:
         """The exact spaces; ``None`` if the server publishes none.
 
@@ -205,7 +217,8 @@ class Target:
     def connect(self) -> Session:
         """A WebSocket on which nothing has been said; the caller closes it."""
         self.check_deadline()
-        return Session(self._websocket, self.headers, self.timeout)
+        address = self._websocket if self.view is None else websocket_url(self.url, view=self.view)
+        return Session(address, self.headers, self.timeout)
 
     @contextmanager
     def session(self) -> Iterator[Session]:

@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 from gymnasium.spaces import Box, Discrete
 
-from openenv_gym.errors import CallRefused, EnvironmentRaised, InvalidArgument, LayoutMismatch, ResetNeeded
+from openenv_gym.errors import (
+    CallRefused,
+    EnvironmentRaised,
+    InvalidAction,
+    InvalidArgument,
+    LayoutMismatch,
+    ResetNeeded,
+)
 from openenv_gym.hosting.gymnasium import GymnasiumLanes
 from openenv_gym.types import AUTORESET_MODES, Autoreset, Phase, Slots
 from tests.hosting.collecting import Collected, signature_of
@@ -20,7 +27,7 @@ RESET, STEP, FINAL = Phase.RESET, Phase.STEP, Phase.FINAL
 
 
 class Countdown(gymnasium.Env[np.ndarray[Any, Any], Any]):
-    """Ends after two steps; action 9 raises, and ``options["fail"]`` makes ``reset`` raise."""
+    """Ends after two steps; action 9 raises, 8 is refused, and ``options["fail"]`` makes ``reset`` raise."""
 
     made: list[Countdown]
 
@@ -45,6 +52,8 @@ class Countdown(gymnasium.Env[np.ndarray[Any, Any], Any]):
         self.actions.append(action)
         if action == 9:
             raise ZeroDivisionError("nine")
+        if action == 8:
+            raise InvalidAction("eight is not legal here")
         self._left -= 1
         observation = np.array([self._left], np.float32)
         return observation, 1.5, self._left == 0, False, {"left": self._left}
@@ -163,6 +172,14 @@ def test_a_lane_that_raised_wants_a_reset(mode: Autoreset) -> None:
         step(env, [1, 9])
         assert isinstance(step(env, [1, 1]).failures[1], ResetNeeded)
         assert reset(env, [1]).phases() == [(1, RESET)]
+        assert (1, STEP) in step(env, [1, 1]).phases()
+
+
+@pytest.mark.parametrize("mode", AUTORESET_MODES)
+def test_a_lane_that_refused_its_action_goes_on(mode: Autoreset) -> None:
+    with hosted(2, mode) as (env, _):
+        reset(env)
+        assert isinstance(step(env, [1, 8]).failures[1], InvalidAction)
         assert (1, STEP) in step(env, [1, 1]).phases()
 
 
