@@ -1,12 +1,14 @@
 """The bridge between Gymnasium and OpenEnv, both ways.
 
 ``serve_gym`` lifts an environment into an OpenEnv server; ``OpenEnvGym`` and ``OpenEnvVectorEnv``
-wrap a server back into Gymnasium's interfaces. ``OpenEnvClient`` plays any server in OpenEnv's fields.
+wrap a server back into Gymnasium's interfaces, and so do the ids that importing this package registers,
+``openenv/gym`` and others. ``OpenEnvClient`` plays any server in OpenEnv's fields.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from openenv_gym.envs.registration import register_ids
 from openenv_gym.version import __version__
 
 if TYPE_CHECKING:
@@ -46,11 +48,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a name when it is first used.
-
-    pytest imports this package at each start for the sake of its plugin, and Gymnasium, NumPy and
-    httpx together would cost everybody most of a second.
-    """
+    """Import a name when it is first used: who only makes a registered id needs no other."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(_HOMES[name]), name)
@@ -59,3 +57,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+register_ids()

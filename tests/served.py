@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-__all__ = ["ServerProcess", "eventually", "health", "serve_command"]
+__all__ = ["ServerProcess", "eventually", "health", "is_running", "serve_command"]
 
 START_SECONDS = 30.0
 _URL = re.compile(r"http://127\.0\.0\.1:[1-9]\d*")
@@ -97,6 +97,14 @@ def eventually(holds: Callable[[], bool], *, seconds: float = 5.0) -> bool:
     while not (held := holds()) and time.monotonic() < deadline:
         time.sleep(0.02)
     return held
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process lives, whose child it may be."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def can_listen(url: str) -> bool:

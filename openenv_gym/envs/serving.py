@@ -54,6 +54,11 @@ class GymServer:
         """Set once connections are accepted."""
         return self._web.started
 
+    @property
+    def busy(self) -> bool:
+        """Whether there are sessions."""
+        return self.house.active_sessions > 0
+
     def start(self) -> Self:
         """Serve on a thread of its own, and return once connections are accepted."""
         self._web.start()

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import gymnasium
 
 from openenv_gym.client.proxies import ProxyChoice
+from openenv_gym.envs.copies import MadeAnew
 from openenv_gym.envs.observations import RowReader
 from openenv_gym.envs.remote import Options, Remote, Spaces
 from openenv_gym.envs.vector import error_of
@@ -17,11 +18,12 @@ from openenv_gym.types import Rows
 __all__ = ["OpenEnvGym"]
 
 
-class OpenEnvGym(gymnasium.Env[Any, Any]):
+class OpenEnvGym(MadeAnew, gymnasium.Env[Any, Any]):
     """An environment served somewhere else, equal to the local one to the bit.
 
     Random state lives with the served environment: ``reset(seed=...)`` seeds it there, and
-    ``np_random`` of this object has no part in it.
+    ``np_random`` of this object has no part in it. A copy, by ``deepcopy`` or ``pickle``, has a session
+    of its own, which wants a reset.
 
     Args:
         url: of the server.
@@ -102,8 +104,7 @@ class OpenEnvGym(gymnasium.Env[Any, Any]):
         self.observation_space = signature.observation_spaces[0]
         self.action_space = signature.action_spaces[0]
         self.render_mode = signature.render_mode
-        fps = signature.metadata.get("render_fps")
-        self.metadata = type(self).metadata if fps is None else {**type(self).metadata, "render_fps": fps}  # type: ignore[misc]
+        self.metadata = self._describe(signature.metadata)  # type: ignore[misc]
         self._reader = RowReader(signature)
 
     def reset(
@@ -163,6 +164,14 @@ class OpenEnvGym(gymnasium.Env[Any, Any]):
         """End the session; may be called twice."""
         if hasattr(self, "_remote"):
             self._remote.close()
+
+    def _describe(self, said: Mapping[str, Any]) -> dict[str, Any]:
+        """What this class can render, of what the environment can if it says so."""
+        modes = self.metadata["render_modes"]
+        if isinstance(known := said.get("render_modes"), (list, tuple)):
+            modes = [mode for mode in modes if mode in known]
+        fps = {"render_fps": said["render_fps"]} if said.get("render_fps") is not None else {}
+        return {**self.metadata, "render_modes": modes, **fps}
 
     def _observation(self, rows: Rows) -> Any:
         if rows.failures:

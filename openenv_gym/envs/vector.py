@@ -13,6 +13,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, create_empty_array
 
 from openenv_gym.client.proxies import ProxyChoice
+from openenv_gym.envs.copies import MadeAnew
 from openenv_gym.envs.infos import vector_infos
 from openenv_gym.envs.observations import RowReader
 from openenv_gym.envs.remote import Options, Remote, Spaces
@@ -30,11 +31,12 @@ from openenv_gym.types import Failure, Rows
 __all__ = ["OpenEnvVectorEnv"]
 
 
-class OpenEnvVectorEnv(VectorEnv[Any, Any, Any]):
+class OpenEnvVectorEnv(MadeAnew, VectorEnv[Any, Any, Any]):
     """Lanes served somewhere else, equal to ``SyncVectorEnv`` to the bit.
 
     A server that runs a native vector environment gives that environment's own arrays, dtypes and
-    infos instead. Against a stock OpenEnv server each lane is a connection of its own.
+    infos instead. Against a stock OpenEnv server each lane is a connection of its own. A copy, by
+    ``deepcopy`` or ``pickle``, has a session of its own, which wants a reset.
 
     Args:
         url: of the server.

@@ -17,7 +17,7 @@ from tests.testing.little import BROKEN, running
 
 Run: TypeAlias = Callable[..., tuple[int, str]]
 
-OPTIONS = ("-p", "openenv_gym.testing.plugin", "-p", "no:cacheprovider")
+OPTIONS = ("-p", "pytest_openenv_gym", "-p", "no:cacheprovider")
 MINE = """
 def test_mine(openenv_server):
     assert openenv_server.startswith("http://127.0.0.1:")
@@ -91,8 +91,8 @@ def test_without_a_url_such_tests_are_skipped(run: Run, what: tuple[str, ...]) -
 
 def test_the_plugin_imports_nothing_but_pytest() -> None:
     program = (
-        "import pytest, sys; before = set(sys.modules); import openenv_gym.testing.plugin;"
+        "import pytest, sys; before = set(sys.modules); import pytest_openenv_gym;"
         "print(*sorted({name.partition('.')[0] for name in set(sys.modules) - before}))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["openenv_gym"]
+    assert done.stdout.split() == ["pytest_openenv_gym"]

@@ -1,7 +1,8 @@
 """The pytest plugin: options, fixtures, and the parameters of :mod:`openenv_gym.testing.suite`.
 
-pytest imports it at every start, wherever openenv-gym is installed, so it imports nothing but pytest
-until a test asks for what it offers.
+pytest imports it at every start, wherever openenv-gym is installed. So it is no part of the package,
+which imports Gymnasium to register its ids, and it imports nothing but pytest until a test asks for
+what it offers.
 """
 
 from __future__ import annotations

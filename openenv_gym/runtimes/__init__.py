@@ -1,0 +1,1 @@
+"""Where servers run: start, endpoint, logs, stop. Knows nothing of messages."""
