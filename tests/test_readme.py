@@ -18,6 +18,7 @@ import openenv_gym
 from benchmarks import readme
 from benchmarks.stock.venv import stock_python
 from openenv_gym import OpenEnvGym, errors, serve_gym
+from openenv_gym.envs.embedded import close_servers
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = Path(openenv_gym.__file__).parent
@@ -50,7 +51,10 @@ def address() -> Iterator[str]:
 
 @pytest.mark.parametrize("code", [block for block in blocks("python") if "openenv.core" not in block])
 def test_python_runs(code: str, address: str) -> None:
-    exec(compile(code.replace(ADDRESS, address), "README.md", "exec"), {})
+    try:
+        exec(compile(code.replace(ADDRESS, address), "README.md", "exec"), {})
+    finally:
+        close_servers()
 
 
 @pytest.mark.slow
