@@ -5,6 +5,7 @@ Nothing on the road looks: what an environment observes passes as it is, within 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -37,8 +38,10 @@ def deviations(space: Space[Any], value: Any, path: str = "observation") -> Iter
 
 def _holds(space: Space[Any], value: Any) -> bool:
     try:
-        return bool(space.contains(value))
-    except (TypeError, ValueError, IndexError):  # OneOf takes a pair apart before it looks
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Gymnasium's, of what it casts to look at it
+            return bool(space.contains(value))
+    except Exception:  # whatever a value of another kind does in there; OneOf takes a pair apart first
         return False
 
 
@@ -49,6 +52,6 @@ def _why(space: Space[Any], value: Any) -> str:
         if not np.can_cast(value.dtype, space.dtype):
             return f"has dtype {value.dtype}, not {space.dtype}"
         wrong = (value < space.low) | (value > space.high)
-        at = tuple(int(index) for index in np.argwhere(wrong)[0])
+        at = tuple(int(index) for index in next(iter(np.argwhere(wrong)), ()))
         return f"is {value[at]!s} at {list(at)}, not within {space.low[at]!s} and {space.high[at]!s}"
     return f"is {shown(value)}, not in {shown(space)}"
