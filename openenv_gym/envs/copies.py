@@ -7,6 +7,15 @@ from typing import Any, Self
 __all__ = ["MadeAnew"]
 
 
+class _Arguments:
+    """What a constructor is called with; shown by nothing that shows the attributes of an object."""
+
+    __slots__ = ("args", "kwargs")
+
+    def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.args, self.kwargs = args, kwargs
+
+
 class MadeAnew:
     """Has ``copy``, ``deepcopy`` and ``pickle`` call the constructor again.
 
@@ -17,13 +26,14 @@ class MadeAnew:
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Remember what the constructor is called with."""
         self = super().__new__(cls)
-        self._arguments = (args, kwargs)
+        self._arguments = _Arguments(args, kwargs)
         return self
 
-    _arguments: tuple[tuple[Any, ...], dict[str, Any]]
+    _arguments: _Arguments
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _make, (type(self), *self._arguments, getattr(self, "spec", None))
+        given = self._arguments
+        return _make, (type(self), given.args, given.kwargs, getattr(self, "spec", None))
 
 
 def _make(cls: type[Any], args: tuple[Any, ...], kwargs: dict[str, Any], spec: Any) -> Any:

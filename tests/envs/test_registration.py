@@ -407,13 +407,12 @@ def test_wrappers_wrap() -> None:
 
 @pytest.mark.usefixtures("cartpole")
 def test_a_video_is_recorded(tmp_path: Path) -> None:
-    pytest.importorskip("moviepy")
     env = gymnasium.make("openenv/gym", render_mode="rgb_array", **CARTPOLE)
-    with closing(RecordVideo(env, str(tmp_path), video_length=4)) as env:
+    with closing(RecordVideo(env, str(tmp_path / "videos"), video_length=4)) as env:
         env.reset(seed=0)
         for _ in range(5):
             env.step(1)
-    assert list(tmp_path.glob("*.mp4"))
+    assert list(tmp_path.glob("videos/*.mp4"))
 
 
 @pytest.mark.usefixtures("cartpole")
