@@ -154,7 +154,7 @@ def create_app(
             The native dialect and ``?view=array`` show it, with as many lanes as ``max_lanes`` allows.
         calls: names of methods and attributes of ``gym_env`` that clients may ask for.
         client_kwargs: names of constructor arguments that a client may choose, of both views.
-        **limits: any of :class:`openenv_gym.server.sessions.Limits`.
+        **limits: any of :class:`openenv_gym.server.limits.Limits`.
 
     Returns:
         A ``FastAPI`` application, to which further routes may be added.

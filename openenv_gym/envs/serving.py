@@ -19,8 +19,9 @@ from openenv_gym.models import State
 from openenv_gym.server.app import Application, Mode
 from openenv_gym.server.doors import Doors
 from openenv_gym.server.episodes import Episodes
+from openenv_gym.server.house import House
+from openenv_gym.server.limits import Limits
 from openenv_gym.server.listening import WebServer, listen, url_of
-from openenv_gym.server.sessions import House, Limits
 
 __all__ = ["GymServer", "open_server", "typed_application"]
 

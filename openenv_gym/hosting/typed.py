@@ -36,17 +36,10 @@ from openenv_gym.types import Phase, Signature, Slots
 __all__ = [
     "TypedLane",
     "is_model",
-    "is_typed",
     "models_of",
     "state_of",
     "typed_source",
 ]
-
-
-def is_typed(env: Any) -> bool:
-    """Whether a class or an instance is a typed environment: it has what OpenEnv's base class has."""
-    names = ("reset", "step", "state", "SUPPORTS_CONCURRENT_SESSIONS")
-    return all(hasattr(env, name) for name in names)
 
 
 def models_of(cls: Any) -> Models:

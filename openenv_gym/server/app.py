@@ -16,12 +16,12 @@ from openenv_gym.server.bodies import documented
 from openenv_gym.server.connection import Connection, Receive, Send
 from openenv_gym.server.doors import Doorkeeper, Doors
 from openenv_gym.server.episodes import Episodes
+from openenv_gym.server.house import House
 from openenv_gym.server.http import answer_errors, describe, episode_routes, refusal, task_routes
 from openenv_gym.server.intake import read_body
 from openenv_gym.server.mcp import mcp_routes
 from openenv_gym.server.mcp_websocket import serve_mcp
 from openenv_gym.server.openapi import describe_bodies
-from openenv_gym.server.sessions import House
 from openenv_gym.server.websocket import serve_websocket
 from openenv_gym.spaces import to_schema
 from openenv_gym.version import __version__

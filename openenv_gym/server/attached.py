@@ -14,8 +14,8 @@ from msgspec.structs import replace
 from openenv_gym.errors import InvalidArgument, OpenEnvGymError
 from openenv_gym.server.connection import RESTARTING, Connection, Gone, Inbox
 from openenv_gym.server.episodes import Episode, Episodes
+from openenv_gym.server.house import House
 from openenv_gym.server.mcp import answer_call
-from openenv_gym.server.sessions import House
 from openenv_gym.wire.codecs.json import encode_frame
 from openenv_gym.wire.messages import Close, Mcp, Render, Reset, State, Step
 from openenv_gym.wire.server import Refused, ServerProtocol

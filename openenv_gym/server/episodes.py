@@ -21,7 +21,8 @@ from openenv_gym.errors import (
     ResetNeeded,
     UnknownSession,
 )
-from openenv_gym.server.sessions import Attachment, House
+from openenv_gym.server.house import House
+from openenv_gym.server.sessions import Attachment
 from openenv_gym.wire import plain
 from openenv_gym.wire.answers import Encoded
 from openenv_gym.wire.codecs.json import describe_frame

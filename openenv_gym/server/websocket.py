@@ -15,8 +15,9 @@ from openenv_gym.errors import DeadlineExceeded, OpenEnvGymError, ProtocolViolat
 from openenv_gym.server.connection import NORMAL, PROTOCOL_ERROR, RESTARTING, Connection, Gone, Inbox
 from openenv_gym.server.direct import EXTENSION
 from openenv_gym.server.episodes import Episodes
+from openenv_gym.server.house import House
 from openenv_gym.server.mcp import answer_call
-from openenv_gym.server.sessions import Attachment, House
+from openenv_gym.server.sessions import Attachment
 from openenv_gym.version import __version__
 from openenv_gym.wire.blocks import Kind
 from openenv_gym.wire.codecs.native import SUBPROTOCOL

@@ -18,8 +18,9 @@ from openenv_gym.envs.serving import GymServer
 from openenv_gym.errors import ConnectFailed
 from openenv_gym.hosting.source import open_source
 from openenv_gym.server.app import Application
+from openenv_gym.server.house import House
+from openenv_gym.server.limits import Limits
 from openenv_gym.server.listening import listen, url_of
-from openenv_gym.server.sessions import House, Limits
 from tests.client.conftest import OpenClient
 from tests.fronts import FrontProxy, strip_prefix
 

@@ -19,7 +19,8 @@ from openenv_gym.envs.serving import GymServer
 from openenv_gym.errors import CallRefused, InvalidAction, InvalidArgument, ProtocolViolation, ResetNeeded
 from openenv_gym.hosting.source import open_source
 from openenv_gym.server.app import Application
-from openenv_gym.server.sessions import House, Limits
+from openenv_gym.server.house import House
+from openenv_gym.server.limits import Limits
 from openenv_gym.types import Rows
 from openenv_gym.wire.messages import Hello
 from tests.client.conftest import OpenClient

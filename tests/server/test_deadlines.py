@@ -8,7 +8,7 @@ import pytest
 
 from openenv_gym import Client, OpenEnvGym
 from openenv_gym.errors import Closed, DeadlineExceeded, EnvironmentRaised, FactoryFailed, UnknownSession
-from openenv_gym.server import sessions
+from openenv_gym.server import house
 from openenv_gym.wire.messages import Hello
 from tests.environments import Trouble
 from tests.served import eventually, health
@@ -62,7 +62,7 @@ def test_a_constructor_that_hangs(
 ) -> None:
     note = tmp_path / "note"
     with served(note, step_timeout=SECONDS, isolation=isolation) as server:
-        monkeypatch.setattr(sessions, "BUILD_SECONDS", SECONDS)
+        monkeypatch.setattr(house, "BUILD_SECONDS", SECONDS)
         note.write_text("hang")
         with pytest.raises(DeadlineExceeded, match="was not built") as caught:
             with play(server.url, road) as player:
@@ -81,7 +81,7 @@ def test_a_constructor_that_hangs(
 def test_a_close_that_hangs_frees_its_lanes(
     road: str, isolation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sessions, "CLOSE_SECONDS", 0.2)
+    monkeypatch.setattr(house, "CLOSE_SECONDS", 0.2)
     with served(isolation=isolation, slow=True) as server:
         with play(server.url, road) as player:
             player.reset(close="hang")

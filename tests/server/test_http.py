@@ -19,8 +19,9 @@ from openenv_gym.errors import CapacityReached, InvalidArgument
 from openenv_gym.hosting.source import open_source
 from openenv_gym.server.app import Application
 from openenv_gym.server.episodes import Episodes
+from openenv_gym.server.house import House
+from openenv_gym.server.limits import Limits
 from openenv_gym.server.listening import WebServer, listen, url_of
-from openenv_gym.server.sessions import House, Limits
 from tests.environments import Counter, Fragile, Sleeper
 from tests.served import eventually, health
 
