@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,7 @@ class ChessEnvironment(Environment[ChessAction, ChessObservation, ChessState]):
         if self._rng is None or seed is not None:
             self._rng, _ = seeding.np_random(seed)
         self._game.start(self._rng, fen)
-        self._episode_id = episode_id
+        self._episode_id = episode_id or str(uuid.uuid4())
         return self._seen(0.0)
 
     def step(self, action: ChessAction, timeout_s: float | None = None, **kwargs: Any) -> ChessObservation:

@@ -14,6 +14,7 @@ import pytest
 
 from benchmarks.stock.venv import stock_python
 from openenv_gym import create_app, serve_gym
+from openenv_gym.servers.chess.environment import ChessAction, ChessEnvironment, ChessObservation
 from openenv_gym.spaces import to_plain
 from tests.envs.worlds import Menagerie
 from tests.peers.conftest import SCRIPTS, Twins
@@ -22,7 +23,7 @@ from tests.typed import Count, Counted, Counting
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # the first test starts all servers
 
 SEED = 7
-NAMES = ("cartpole", "nested", "counting", "echo")
+NAMES = ("cartpole", "nested", "counting", "chess", "echo")
 PLAYERS = ("generic, async", "generic, sync", "typed, async", "typed, sync", "auto")
 
 
@@ -53,6 +54,29 @@ def counted() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     return [{"by": 1}, {"by": 2}], rows
 
 
+def alone() -> ChessEnvironment:
+    """Both seats: an opponent's moves are counted too, but the grader wants one a step."""
+    return ChessEnvironment(opponent="none")
+
+
+def chessboards() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    env = alone()
+    seen = [env.reset(seed=SEED)]
+    actions: list[dict[str, Any]] = []
+    while len(actions) < 12:
+        actions.append({"move": seen[-1].legal_moves[-1]})
+        seen.append(env.step(ChessAction(**actions[-1])))
+    rows = [
+        {
+            "observation": board.model_dump(exclude={"reward", "done", "metadata"}),
+            "reward": board.reward,
+            "done": board.done,
+        }
+        for board in seen
+    ]
+    return actions, rows
+
+
 def echoed() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     texts = ["Echo Env environment ready!", "hello", ""]
     seen = [{"echoed_message": text, "message_length": len(text)} for text in texts]
@@ -68,6 +92,7 @@ EPISODES: dict[str, Callable[[], tuple[list[dict[str, Any]], list[dict[str, Any]
     "cartpole": lambda: lifted(gymnasium.make("CartPole-v1"), 12),
     "nested": lambda: lifted(Menagerie(), 12),
     "counting": counted,
+    "chess": chessboards,
     "echo": echoed,
 }
 
@@ -78,6 +103,8 @@ def _served(stack: ExitStack, name: str, mode: str) -> str:
         served = Menagerie
     elif name == "counting":
         served = create_app(Counting, Count, Counted, max_concurrent_envs=8, mode=mode)
+    elif name == "chess":
+        served = create_app(alone, ChessAction, ChessObservation, max_concurrent_envs=8, mode=mode)
     return stack.enter_context(serve_gym(served, port=0, block=False, mode=mode)).url
 
 

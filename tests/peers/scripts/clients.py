@@ -68,6 +68,21 @@ class Counted(Observation):
     total: int
 
 
+class ChessMove(Action):
+    """A move in UCI."""
+
+    move: str
+
+
+class Board(Observation):
+    """Of chess: the fields of OpenEnv's own chess."""
+
+    fen: str
+    legal_moves: list[str]
+    is_check: bool
+    result: str | None
+
+
 class Typed(EnvClient[Action, Observation, State]):
     """A client as an author writes it: strict models in, strict models out."""
 
@@ -102,10 +117,17 @@ class CountingClient(Typed):
     models = (Count, Counted)
 
 
+class ChessClient(Typed):
+    """Plays chess."""
+
+    models = (ChessMove, Board)
+
+
 CLIENTS: dict[str, tuple[type[EnvClient], type[Action]]] = {
     "cartpole": (CartPoleClient, Push),
     "nested": (NestedClient, Move),
     "counting": (CountingClient, Count),
+    "chess": (ChessClient, ChessMove),
     "echo": (EchoEnv, EchoAction),
 }
 
