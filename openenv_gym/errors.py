@@ -13,6 +13,7 @@ May be imported from anywhere; imports nothing of the package. The tree::
     │   ├── UnsupportedSpace     (TypeError)   a space that has no schema or no layout
     │   ├── UnsupportedAutoreset (ValueError)  an autoreset mode the environment does not have
     │   ├── ResetNeeded          a step before the first reset, or after the end of an episode
+    │   ├── OutOfTurn            a step is still to be taken, or none was sent
     │   ├── CallRefused          a call that is not on the server's allow-list
     │   ├── Unauthorized         the server wants a token, or another one
     │   ├── Forbidden            the server does not answer to this host name, or to this origin
@@ -60,6 +61,7 @@ __all__ = [
     "MessageTooLarge",
     "MissingExtra",
     "OpenEnvGymError",
+    "OutOfTurn",
     "PeerError",
     "ProtocolViolation",
     "ResetNeeded",
@@ -180,6 +182,12 @@ class ResetNeeded(CallerError):
     """A step before the first reset, or after the end of an episode."""
 
     code = "RESET_NEEDED"
+
+
+class OutOfTurn(CallerError):
+    """A step was sent and its rows are still to be taken, or are to be taken and none was sent."""
+
+    code = "OUT_OF_TURN"
 
 
 class CallRefused(CallerError):

@@ -1,17 +1,28 @@
-"""One row's observation out of an answer, exactly as the environment gave it."""
+"""Observations out of answers: one row's, exactly as the environment gave it, and those of all lanes."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
-from gymnasium.vector.utils import batch_space
+import numpy as np
+from gymnasium.vector.utils import batch_space, create_empty_array
 
 from openenv_gym.errors import ProtocolViolation
-from openenv_gym.spaces import Kind, assign_rows, compile_reader, compile_restorer, layout_of, split
+from openenv_gym.spaces import (
+    Kind,
+    assign_rows,
+    compile_reader,
+    compile_restorer,
+    concatenated,
+    layout_of,
+    read_batch,
+    split,
+)
 from openenv_gym.types import Rows, Signature
 
-__all__ = ["RowReader"]
+__all__ = ["BatchReader", "RowReader"]
 
 
 class RowReader:
@@ -54,3 +65,45 @@ class RowReader:
             return columns[index] if len(rows) == 1 else columns[index].copy()
         assign_rows(self._columns, 0, columns, index)
         return self._read(0)
+
+
+class BatchReader:
+    """Reads the batch of a session's lanes, and knows what those last showed of which an answer says nothing.
+
+    Args:
+        signature: of the session.
+        rows: reads single rows of the same session.
+    """
+
+    def __init__(self, signature: Signature, rows: RowReader) -> None:
+        self._space = signature.observation_spaces[0]
+        self._lanes = signature.lanes
+        self._rows = rows
+        self._fixed = layout_of(self._space) is not None
+        self._restore_batch = compile_restorer(batch_space(self._space, self._lanes))
+        self._latest: Any = None
+
+    def read(self, rows: Rows) -> Any:
+        """The observations of all lanes, batched, which the caller owns."""
+        if -1 in rows.values:
+            return self._restore_batch(rows.values[-1])
+        if not self._fixed:
+            return self._read_whole(rows)
+        if rows.dense:
+            # Kept apart from what the caller may write to: a later reset of some lanes shows the
+            # others' last observation again.
+            self._latest = rows.observation
+            return read_batch(rows.observation)
+        if self._latest is None:
+            self._latest = create_empty_array(self._space, self._lanes, fn=np.zeros)
+        assign_rows(self._latest, rows.lane, rows.observation, slice(None))
+        return read_batch(self._latest)
+
+    def _read_whole(self, rows: Rows) -> Any:
+        """The same of observations that travel as values."""
+        if self._latest is None:
+            self._latest = [None] * self._lanes
+        for row in range(rows.dense or len(rows)):
+            self._latest[int(rows.lane[row])] = self._rows.read(rows, row)
+        # Parts without a fixed size are handed out as they are; a later answer may show them again.
+        return concatenated(self._space, copy.deepcopy(self._latest))

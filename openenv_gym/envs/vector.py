@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import ssl
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,22 +9,15 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
-from gymnasium.vector.utils import batch_space, create_empty_array
+from gymnasium.vector.utils import batch_space
 
 from openenv_gym.client.proxies import ProxyChoice
 from openenv_gym.envs.copies import MadeAnew
 from openenv_gym.envs.infos import vector_infos
-from openenv_gym.envs.observations import RowReader
+from openenv_gym.envs.observations import BatchReader, RowReader
 from openenv_gym.envs.remote import Options, Remote, Spaces
 from openenv_gym.errors import InvalidArgument, error_from_wire
-from openenv_gym.spaces import (
-    assign_rows,
-    compile_restorer,
-    concatenated,
-    layout_of,
-    read_batch,
-    split,
-)
+from openenv_gym.spaces import layout_of, split
 from openenv_gym.types import Failure, Rows
 
 __all__ = ["OpenEnvVectorEnv"]
@@ -125,11 +117,9 @@ class OpenEnvVectorEnv(MadeAnew, VectorEnv[Any, Any, Any]):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._vector = signature.vector
-        self._fixed = layout_of(self.single_observation_space) is not None
         self._fixed_actions = layout_of(self.single_action_space) is not None
         self._reader = RowReader(signature)
-        self._restore_batch = compile_restorer(self.observation_space)
-        self._observations: Any = None
+        self._batch = BatchReader(signature, self._reader)
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
@@ -157,7 +147,7 @@ class OpenEnvVectorEnv(MadeAnew, VectorEnv[Any, Any, Any]):
             others = {key: value for key, value in options.items() if key != "reset_mask"}
             rows = self._remote.lanes.reset(chosen, seeds, others)
         self._raise_failures(rows)
-        return self._observe(rows), self._infos(rows)
+        return self._batch.read(rows), self._infos(rows)
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         """Step every lane with its action.
@@ -189,7 +179,7 @@ class OpenEnvVectorEnv(MadeAnew, VectorEnv[Any, Any, Any]):
             reward[lane] = rows.reward[self.num_envs :]
             terminated[lane] = rows.terminated[self.num_envs :]
             truncated[lane] = rows.truncated[self.num_envs :]
-        return self._observe(rows), reward, terminated, truncated, self._infos(rows)
+        return self._batch.read(rows), reward, terminated, truncated, self._infos(rows)
 
     def render(self) -> tuple[Any, ...] | None:
         """The frames of all lanes."""
@@ -224,33 +214,6 @@ class OpenEnvVectorEnv(MadeAnew, VectorEnv[Any, Any, Any]):
                 f"{len(seeds)} seeds for num_envs={self.num_envs}; give one for each, or one number"
             )
         return seeds
-
-    def _observe(self, rows: Rows) -> Any:
-        """The batch of observations, owned by the caller."""
-        if -1 in rows.values:
-            return self._restore_batch(rows.values[-1])
-        if not self._fixed:
-            return self._observe_whole(rows)
-        if rows.dense:
-            # Kept apart from what the caller may write to: a later reset of some lanes shows the
-            # others' last observation again.
-            self._observations = rows.observation
-            return read_batch(rows.observation)
-        whole = self._observations
-        if whole is None:
-            whole = create_empty_array(self.single_observation_space, self.num_envs, fn=np.zeros)
-        assign_rows(whole, rows.lane, rows.observation, slice(None))
-        self._observations = whole
-        return read_batch(whole)
-
-    def _observe_whole(self, rows: Rows) -> Any:
-        """The same of observations that travel as values."""
-        latest = self._observations or [None] * self.num_envs
-        for row in range(rows.dense or len(rows)):
-            latest[int(rows.lane[row])] = self._reader.read(rows, row)
-        self._observations = latest
-        # Parts without a fixed size are handed out as they are; a later answer may show them again.
-        return concatenated(self.single_observation_space, copy.deepcopy(latest))
 
     def _infos(self, rows: Rows) -> dict[str, Any]:
         return vector_infos(rows, self.num_envs, lambda row: self._reader.read(rows, row))
