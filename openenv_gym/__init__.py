@@ -14,6 +14,7 @@ from openenv_gym.version import __version__
 if TYPE_CHECKING:
     from openenv_gym.client.asynchronous import AsyncClient
     from openenv_gym.client.blocking import Client
+    from openenv_gym.envs.sb3 import OpenEnvVecEnv as OpenEnvVecEnv
     from openenv_gym.envs.serve import create_app, serve_gym
     from openenv_gym.envs.single import OpenEnvGym
     from openenv_gym.envs.typed import OpenEnvClient
@@ -40,6 +41,8 @@ _HOMES = {
     "OpenEnvClient": "openenv_gym.envs.typed",
     "OpenEnvGym": "openenv_gym.envs.single",
     "OpenEnvGymError": "openenv_gym.errors",
+    # Not in __all__: it wants Stable-Baselines3, which `import *` must not.
+    "OpenEnvVecEnv": "openenv_gym.envs.sb3",
     "OpenEnvVectorEnv": "openenv_gym.envs.vector",
     "StepResult": "openenv_gym.types",
     "create_app": "openenv_gym.envs.serve",

@@ -8,7 +8,7 @@ tell the difference.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import gymnasium
@@ -119,38 +119,54 @@ class FieldsLanes:
             self._receive(lane, Phase.RESET)
         return self._rows()
 
-    def step(self, slots: Slots | None, actions: Any) -> Rows:
-        """A batch of actions for all lanes."""
+    def send_step(self, slots: Slots | None, actions: Any) -> None:
+        """Send a batch of actions for all lanes, each on its own connection."""
         if self._iterate is None or self._action is None:
             each = list(actions)
         else:
             _, columns = self._action.allocate(len(self._clients))
             coerce(self._action, columns, actions)
             each = self._iterate(columns)
-        return self._step(each)
+        self._send(each)
 
     def step_one(self, action: Any) -> Rows:
         """The action of the only lane."""
-        return self._step([action])
+        self._send([action])
+        return self.receive_rows()
 
-    def _step(self, actions: list[Any]) -> Rows:
-        phases: list[Phase | None] = []
+    def _send(self, actions: Iterable[Any]) -> None:
+        # All are encoded before the first is sent: what does not fit must leave no answer behind.
+        fields = [
+            self._translation.encode_action(action) if self._steps(lane) else None
+            for lane, action in enumerate(actions)
+        ]
+        self._phases: list[Phase | None] = []
         self._out.begin(dense=True)
-        for lane, (client, action) in enumerate(zip(self._clients, actions, strict=True)):
-            if self._begun[lane] and not self._ended[lane]:
-                client.send_step(None, [self._translation.encode_action(action)])
-                phases.append(Phase.STEP)
+        for lane, (client, action) in enumerate(zip(self._clients, fields, strict=True)):
+            phase: Phase | None = None
+            if action is not None:
+                client.send_step(None, [action])
+                phase = Phase.STEP
             elif self._ended[lane] and self.signature.autoreset == "NextStep":
                 client.send_reset()
-                phases.append(Phase.RESET)
+                phase = Phase.RESET
             else:
                 why = "its episode has ended" if self._ended[lane] else "it was not reset yet"
                 self._out.fail(
                     lane, ResetNeeded(f"lane {lane} cannot step: {why}; call reset() first", lane=lane)
                 )
-                phases.append(None)
+            self._phases.append(phase)
+
+    def _steps(self, lane: int) -> bool:
+        """Whether a lane is in an episode."""
+        return self._begun[lane] and not self._ended[lane]
+
+    def receive_rows(self) -> Rows:
+        """The rows of the step that was sent; SameStep resets what has ended meanwhile."""
         again = [
-            lane for lane, phase in enumerate(phases) if phase is not None and self._receive(lane, phase)
+            lane
+            for lane, phase in enumerate(self._phases)
+            if phase is not None and self._receive(lane, phase)
         ]
         for lane in again:
             self._clients[lane].send_reset()

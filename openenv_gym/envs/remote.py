@@ -49,8 +49,11 @@ class Lanes(Protocol):
     ) -> Rows:
         """Begin an episode in some lanes, or in all."""
 
-    def step(self, slots: Slots | None, actions: Any) -> Rows:
-        """A batch of actions for all lanes."""
+    def send_step(self, slots: Slots | None, actions: Any) -> None:
+        """Send a batch of actions for all lanes, and wait for nothing."""
+
+    def receive_rows(self) -> Rows:
+        """The rows of the step that was sent."""
 
     def step_one(self, action: Any) -> Rows:
         """The action of the only lane."""

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 import gymnasium
 
 from openenv_gym.client.proxies import ProxyChoice
+from openenv_gym.envs.batches import error_of
 from openenv_gym.envs.copies import MadeAnew
 from openenv_gym.envs.observations import RowReader
 from openenv_gym.envs.remote import Options, Remote, Spaces
-from openenv_gym.envs.vector import error_of
 from openenv_gym.types import Rows
 
 __all__ = ["OpenEnvGym"]

@@ -12,13 +12,12 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from openenv_gym.client.proxies import ProxyChoice
+from openenv_gym.envs.batches import Batches
 from openenv_gym.envs.copies import MadeAnew
 from openenv_gym.envs.infos import vector_infos
-from openenv_gym.envs.observations import BatchReader, RowReader
 from openenv_gym.envs.remote import Options, Remote, Spaces
-from openenv_gym.errors import InvalidArgument, error_from_wire
-from openenv_gym.spaces import layout_of, split
-from openenv_gym.types import Failure, Rows
+from openenv_gym.errors import InvalidArgument
+from openenv_gym.types import Rows
 
 __all__ = ["OpenEnvVectorEnv"]
 
@@ -89,7 +88,7 @@ class OpenEnvVectorEnv(MadeAnew, VectorEnv[Any, Any, Any]):
         wait_timeout: float | None = 10.0,
     ) -> None:
         mode = autoreset_mode.value if isinstance(autoreset_mode, AutoresetMode) else autoreset_mode
-        self._remote = Remote(
+        remote = Remote(
             url,
             lanes=num_envs,
             autoreset=mode,
@@ -108,7 +107,8 @@ class OpenEnvVectorEnv(MadeAnew, VectorEnv[Any, Any, Any]):
                 wait_timeout=wait_timeout,
             ),
         )
-        signature = self._remote.signature
+        self._batches = Batches(remote)
+        signature = remote.signature
         self.num_envs = num_envs
         self.render_mode = signature.render_mode
         self.metadata = {**signature.metadata, "autoreset_mode": AutoresetMode(signature.autoreset)}
@@ -117,9 +117,6 @@ class OpenEnvVectorEnv(MadeAnew, VectorEnv[Any, Any, Any]):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._vector = signature.vector
-        self._fixed_actions = layout_of(self.single_action_space) is not None
-        self._reader = RowReader(signature)
-        self._batch = BatchReader(signature, self._reader)
 
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
@@ -136,7 +133,7 @@ class OpenEnvVectorEnv(MadeAnew, VectorEnv[Any, Any, Any]):
         """
         seeds = self._seeds(seed)
         if self._vector or options is None or "reset_mask" not in options:
-            rows = self._remote.lanes.reset(None, seeds, options)
+            rows = self._batches.reset(None, seeds, options)
         else:
             mask = _checked_mask(options["reset_mask"], self.num_envs)
             chosen = np.flatnonzero(mask).tolist()
@@ -145,9 +142,8 @@ class OpenEnvVectorEnv(MadeAnew, VectorEnv[Any, Any, Any]):
             if seeds is not None:
                 seeds = [seeds[lane] for lane in chosen]
             others = {key: value for key, value in options.items() if key != "reset_mask"}
-            rows = self._remote.lanes.reset(chosen, seeds, others)
-        self._raise_failures(rows)
-        return self._batch.read(rows), self._infos(rows)
+            rows = self._batches.reset(chosen, seeds, others)
+        return self._batches.read(rows), self._infos(rows)
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         """Step every lane with its action.
@@ -164,11 +160,27 @@ class OpenEnvVectorEnv(MadeAnew, VectorEnv[Any, Any, Any]):
             ResetNeeded: if a lane's episode has ended and nothing resets it.
             EnvironmentRaised: if a lane's environment raises.
         """
-        lanes = self._remote.lanes
-        if not self._fixed_actions:
-            actions = split(self.action_space, actions, self.num_envs)
-        rows = lanes.step(None, actions)
-        self._raise_failures(rows)
+        self.step_async(actions)
+        return self.step_wait()
+
+    def step_async(self, actions: Any) -> None:
+        """Send every lane its action, and wait for nothing; :meth:`step_wait` takes what comes of it.
+
+        Raises:
+            InvalidAction: if the actions do not fit; no lane was stepped.
+            OutOfTurn: if what came of the last ones was not taken yet.
+        """
+        self._batches.send(actions)
+
+    def step_wait(self) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        """What came of the actions that were sent, as :meth:`step` gives it.
+
+        Raises:
+            OutOfTurn: if none were sent.
+            ResetNeeded: if a lane's episode has ended and nothing resets it.
+            EnvironmentRaised: if a lane's environment raises.
+        """
+        rows = self._batches.receive()
         reward, terminated, truncated = (
             rows.reward[: self.num_envs].copy(),
             rows.terminated[: self.num_envs].copy(),
@@ -179,16 +191,16 @@ class OpenEnvVectorEnv(MadeAnew, VectorEnv[Any, Any, Any]):
             reward[lane] = rows.reward[self.num_envs :]
             terminated[lane] = rows.terminated[self.num_envs :]
             truncated[lane] = rows.truncated[self.num_envs :]
-        return self._batch.read(rows), reward, terminated, truncated, self._infos(rows)
+        return self._batches.read(rows), reward, terminated, truncated, self._infos(rows)
 
     def render(self) -> tuple[Any, ...] | None:
         """The frames of all lanes."""
-        frames = self._remote.lanes.render(None)
+        frames = self._batches.idle.render(None)
         return None if frames is None else tuple(frames)
 
     def call(self, name: str, *args: Any) -> tuple[Any, ...]:
         """What a method or attribute of every lane says, if the server's operator offers it."""
-        return tuple(self._remote.lanes.call(name, *args, lane=None))
+        return tuple(self._batches.idle.call(name, *args, lane=None))
 
     def get_attr(self, name: str) -> tuple[Any, ...]:
         """What an attribute of every lane says, if the server's operator offers it."""
@@ -196,12 +208,12 @@ class OpenEnvVectorEnv(MadeAnew, VectorEnv[Any, Any, Any]):
 
     def state(self, lane: int = 0) -> dict[str, Any]:
         """A lane's ``episode_id`` and ``step_count``."""
-        return self._remote.lanes.state(lane)
+        return self._batches.idle.state(lane)
 
     def close_extras(self, **kwargs: Any) -> None:
         """End the session; its lanes are free again."""
-        if hasattr(self, "_remote"):
-            self._remote.close()
+        if hasattr(self, "_batches"):
+            self._batches.remote.close()
 
     def _seeds(self, seed: Any) -> int | list[int | None] | None:
         if seed is None:
@@ -216,21 +228,7 @@ class OpenEnvVectorEnv(MadeAnew, VectorEnv[Any, Any, Any]):
         return seeds
 
     def _infos(self, rows: Rows) -> dict[str, Any]:
-        return vector_infos(rows, self.num_envs, lambda row: self._reader.read(rows, row))
-
-    def _raise_failures(self, rows: Rows) -> None:
-        if rows.failures:
-            row, failure = min(rows.failures.items())
-            raise error_of(failure, int(rows.lane[row]), self.num_envs)
-
-
-def error_of(failure: Failure, lane: int, lanes: int) -> Exception:
-    """The error that a failed row stands for; it names its lane where there are several."""
-    error = error_from_wire(failure.code, failure.message, failure.fields, cause=failure.cause)
-    if lanes > 1:
-        error.fields["lane"] = lane
-        error.add_note(f"in lane {lane} of {lanes}")
-    return error
+        return vector_infos(rows, self.num_envs, lambda row: self._batches.read_row(rows, row))
 
 
 def _checked_mask(mask: Any, num_envs: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
