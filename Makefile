@@ -44,10 +44,11 @@ format: $(READY) ## Let ruff rewrite what it can
 coverage: $(READY) stock ## All tests, and the lines that none of them reaches
 	@$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term
 
-bench: $(READY) stock ## Steps per second beside the alternatives: one lane, many, many sessions
+bench: $(READY) stock ## Steps per second beside the alternatives, and what a first observation takes
 	@$(BIN)/python -m benchmarks.single
 	@$(BIN)/python -m benchmarks.vector
 	@$(BIN)/python -m benchmarks.sessions
+	@$(BIN)/python -m benchmarks.start
 
 # Here and not in the first test that asks for it, whose time limit it would use up.
 stock: $(READY)

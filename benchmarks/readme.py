@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 RESULTS = ROOT / "benchmarks" / "results"
 BEGIN, END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
-BENCHMARKS = ("single", "vector", "sessions")
+BENCHMARKS = ("single", "vector", "sessions", "start")
 
 Record: TypeAlias = dict[str, Any]
 """What :meth:`benchmarks.record.Run.write` writes, or a part of it."""
@@ -86,6 +86,10 @@ def _parts(run: Record) -> Iterator[str]:
     )
     for case in run["cases"]:
         yield _case(case)
+    if "stages" in run:
+        yield _times(f"{run['env_id']}, ms", run["totals"])
+        yield _times("What starting the server spends, ms", run["stages"])
+        yield f"{run['rounds']} rounds, in turns, each in new processes."
 
 
 def _case(case: Record) -> str:
@@ -106,6 +110,14 @@ def _case(case: Record) -> str:
         lines += ["", *_held(case)]
     said = f"{effort['rounds']} rounds of {length}, in turns."
     return "\n".join([*lines, "", f"{said} Ratios, round by round: {ratios}." if ratios else said])
+
+
+def _times(title: str, timed: Sequence[Record]) -> str:
+    lines = [_row([title, "median", "min to max"]), _row(["---", "---:", "---:"])]
+    for each in timed:
+        median, low, high = (f"{1e3 * each['spread'][name]:.1f}" for name in ("median", "low", "high"))
+        lines.append(_row([each["name"], median, f"{low} to {high}"]))
+    return "\n".join(lines)
 
 
 def _held(case: Record) -> Iterator[str]:

@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.alternation import CaseResult, Verdict
 from benchmarks.machine import Machine
 
-__all__ = ["Run"]
+__all__ = ["Run", "rounded"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Run:
         """Write ``<benchmark>.json`` and return its path."""
         path = folder / f"{self.benchmark}.json"
         record = asdict(self) | {"cases": [_case(result) for result in self.cases]}
-        path.write_text(json.dumps(_rounded(record), indent=2) + "\n")
+        path.write_text(json.dumps(rounded(record), indent=2) + "\n")
         return path
 
 
@@ -46,14 +46,14 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
     return asdict(verdict) | {"is_met": verdict.is_met, "reaches_aim": verdict.reaches_aim}
 
 
-def _rounded(value: Any) -> Any:
+def rounded(value: Any) -> Any:
     """Keep six significant digits: more than any clock here can mean, and a file one can read."""
     match value:
         case float():
             return float(f"{value:.6g}")
         case dict():
-            return {key: _rounded(item) for key, item in value.items()}
+            return {key: rounded(item) for key, item in value.items()}
         case list() | tuple():
-            return [_rounded(item) for item in value]
+            return [rounded(item) for item in value]
         case _:
             return value

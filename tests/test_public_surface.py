@@ -19,6 +19,18 @@ def test_every_name_on_the_menu_can_be_had() -> None:
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:
-    program = f"import sys, openenv_gym; print(*[name for name in {HEAVY} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == []
+    done = _python("-X", "importtime", "-c", "import openenv_gym")
+    imported = {line.rpartition("|")[2].split(".")[0].strip() for line in done.stderr.splitlines()}
+    assert "openenv_gym" in imported
+    assert imported.isdisjoint([*HEAVY, "httpx", "pydantic", "websockets"])
+
+
+def test_making_an_environment_imports_no_more_than_a_client() -> None:
+    show = "import sys, openenv_gym.envs.registered; print(*sys.modules)"
+    imported = set(_python("-c", show).stdout.split())
+    assert "websockets" in imported
+    assert imported.isdisjoint([*HEAVY, "httpx", "pydantic", "rich"])
+
+
+def _python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ssl
 from typing import Any
 
-import httpx
 from websockets.datastructures import Headers
 from websockets.http11 import Response
 
@@ -36,6 +35,9 @@ def fetch_json(
         Forbidden: if it refuses for a reason of its own.
         ProtocolViolation: if there is something else on it.
     """
+    # It takes as long to import as the rest of a client, and no session in the native dialect needs a page.
+    import httpx
+
     address = httpx.URL(http_url(url, path))
     secure = address.scheme == "https"
     port = address.port or (443 if secure else 80)

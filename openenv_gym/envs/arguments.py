@@ -3,7 +3,8 @@
 The rule: a keyword that has the name of one of the bridge's own arguments is the bridge's. Every other
 is an argument of the served environment's constructor. One of those that has a bridge argument's
 name goes into ``env_kwargs``, which holds the environment's arguments whatever they are called.
-A name that looks like a bridge argument's, ``bas_url``, is refused and not handed on.
+A name that looks like a bridge argument's, ``bas_url``, is refused and not handed on, unless it is a
+longer one of more words, as Atari's ``full_action_space`` is.
 """
 
 from __future__ import annotations
@@ -38,13 +39,20 @@ def environment_arguments(
     for name, value in others.items():
         if name in arguments:
             raise InvalidArgument(f"{name} is given by itself and in env_kwargs; leave one of them out")
-        if alike := difflib.get_close_matches(name, bridge, n=1, cutoff=_TOO_ALIKE):
+        if (meant := _meant(name, bridge)) is not None:
             raise InvalidArgument(
-                f"there is no argument {name!r:.80}; was {alike[0]!r} meant? If the environment takes "
+                f"there is no argument {name!r:.80}; was {meant!r} meant? If the environment takes "
                 f"{name!r:.80}, say so: env_kwargs={{{name!r:.80}: ...}}"
             )
         arguments[name] = value
     return arguments
+
+
+def _meant(name: str, bridge: Collection[str]) -> str | None:
+    """The bridge's argument that a name looks like a misspelling of."""
+    words = set(name.split("_"))
+    alike = difflib.get_close_matches(name, bridge, cutoff=_TOO_ALIKE)
+    return next((other for other in alike if not words > set(other.split("_"))), None)
 
 
 def address_of(server: str, base_url: str | None) -> str | None:

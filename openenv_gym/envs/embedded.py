@@ -16,6 +16,7 @@ import pickle
 import secrets
 import socket
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Lease", "close_servers", "lease_application", "lease_environment"]
 
 _GRACE_SECONDS = 5.0
+_LOOK_SECONDS = 0.25
 _PROBE_SECONDS = 1.0
 _LIMITS = {"max_lanes": 1 << 20, "max_message_bytes": 1 << 30}
 """A private server need not be protected from its only user; an application has its own."""
@@ -43,17 +45,22 @@ _LIMITS = {"max_lanes": 1 << 20, "max_message_bytes": 1 << 30}
 class _Server:
     """A server, and how many use it in the process that started it."""
 
-    def __init__(self, sealed: bytes) -> None:
+    def __init__(self, sealed: bytes, grace: float) -> None:
         self.pid = os.getpid()
         self.users = 1
         self.token = secrets.token_urlsafe()
         work = pickle.dumps(partial(_open, sealed, self.token))
-        self.process = ServiceProcess(work, grace=_GRACE_SECONDS)
+        self.process = ServiceProcess(work, grace=grace)
 
     @property
     def foreign(self) -> bool:
         """Whether a parent of this process started it."""
         return os.getpid() != self.pid
+
+    @property
+    def released(self) -> bool:
+        """Whether it ends by itself, and this process has to reap it."""
+        return self.users == 0 and not self.foreign
 
     def is_usable(self) -> bool:
         """Whether it runs, and will go on."""
@@ -90,13 +97,19 @@ class Lease:
 
 
 class _Servers:
-    """The embedded servers of this process, by what they serve."""
+    """The embedded servers of this process, by what they serve.
 
-    def __init__(self) -> None:
+    Args:
+        grace: seconds for which a server waits for its next user.
+    """
+
+    def __init__(self, grace: float = _GRACE_SECONDS) -> None:
+        self._grace = grace
         self._servers: dict[bytes, _Server] = {}
         # Of one thread again and again: the collector may release a lease while another is made.
         self._lock = threading.RLock()
         self._watched = False
+        self._reaping = False
 
     def lease(self, sealed: bytes) -> Lease:
         """Use the server of something, which is started if it does not run."""
@@ -109,15 +122,16 @@ class _Servers:
                     return Lease(self, server)
                 if not server.foreign:
                     server.process.stop()
-            server = self._servers[sealed] = _Server(sealed)
+            server = self._servers[sealed] = _Server(sealed, self._grace)
             return Lease(self, server)
 
     def release(self, server: _Server) -> None:
         """One user fewer."""
         with self._lock:
             server.users -= 1
-            if server.users == 0 and not server.foreign:
+            if server.released:
                 server.process.release()
+                self._reap_later()
 
     def close(self) -> None:
         """Stop those that this process started."""
@@ -127,6 +141,26 @@ class _Servers:
                     server.process.stop()
             self._servers.clear()
 
+    def _reap_later(self) -> None:
+        """Have a thread wait for the end of the released servers, or dead ones and their pipes were kept."""
+        if self._reaping:
+            return
+        self._reaping = True
+        try:
+            threading.Thread(target=self._reap, name="openenv-gym-reaper", daemon=True).start()
+        except RuntimeError:  # no thread can be started: this process is about to end
+            self._reaping = False
+
+    def _reap(self) -> None:
+        while self._reaping:
+            time.sleep(_LOOK_SECONDS)
+            with self._lock:
+                for sealed, server in list(self._servers.items()):
+                    if server.released and not server.process.alive:
+                        server.process.stop()
+                        self._servers.pop(sealed, None)
+                self._reaping = any(server.released for server in self._servers.values())
+
     def _watch(self) -> None:
         if not self._watched:
             self._watched = True
@@ -135,8 +169,7 @@ class _Servers:
 
     def _after_fork(self) -> None:
         self._lock = threading.RLock()
-        for server in self._servers.values():
-            server.process.disown()
+        self._reaping = False
 
 
 _SERVERS = _Servers()

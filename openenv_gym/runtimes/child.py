@@ -6,6 +6,7 @@ pipe ends, the process does, whatever its other threads are at, and so do its ow
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import selectors
@@ -90,12 +91,14 @@ def main(descriptor: int) -> None:
     os.set_inheritable(descriptor, False)
     line = socket.socket(fileno=descriptor)
     os.register_at_fork(after_in_child=line.close)  # or the pipe would outlive this process
+    gc.disable()  # what is imported stays, and to walk it again and again is an eighth of the start
     with line.makefile("rwb") as stream:
         work, grace = pickle.load(stream)
         watch = _Watch(line, grace)
         threading.Thread(target=watch.run, name="openenv-gym-life-line", daemon=True).start()
         service, error = _build(work)
         watch.service = service
+        gc.enable()
         pickle.dump((None if service is None else service.url, error), stream)
     if service is not None:
         service.run()

@@ -3,6 +3,9 @@
 The pipe is the child's life line: it carries the work down and the address up, and when it ends, by
 whatever end of the parent, the child ends at once. Pickle crosses it and nothing else: it is between
 a process and its own child. The child is a session of its own, so that Ctrl-C is not for it.
+
+Whoever else held our end of the pipe would keep the child alive, so a process that is forked from this
+one, by whichever thread and while a child is being started, lets go of it in the fork itself.
 """
 
 from __future__ import annotations
@@ -14,8 +17,11 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from contextlib import suppress
+from functools import cache
 from typing import Any
+from weakref import WeakSet
 
 from openenv_gym.errors import FactoryFailed, OpenEnvGymError
 
@@ -32,6 +38,10 @@ _START = (
 )
 _STOP_SECONDS = 5.0
 _LOG_BYTES = 4096
+
+_started: WeakSet[ServiceProcess] = WeakSet()
+_starting = threading.RLock()
+"""Held while both ends of a pipe are open here, and for a fork: only then does a fork see all or nothing."""
 
 
 class ServiceProcess:
@@ -53,22 +63,13 @@ class ServiceProcess:
     """
 
     def __init__(self, work: bytes, *, grace: float) -> None:
+        _let_go_in_children()
         self._log = tempfile.TemporaryFile()
-        ours, theirs = socket.socketpair()
-        self._line = ours
-        try:
+        with _starting:
+            self._line, theirs = socket.socketpair()
+            _started.add(self)
             with theirs:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-c", _START, str(theirs.fileno()), *sys.path],
-                    stdin=subprocess.DEVNULL,
-                    stdout=self._log,
-                    stderr=self._log,
-                    pass_fds=(theirs.fileno(),),
-                    start_new_session=True,
-                )
-        except OSError as error:
-            self._let_go()
-            raise FactoryFailed(f"no process for a server could be started: {error}") from error
+                self._process = self._spawn(theirs.fileno())
         try:
             self.endpoint = self._begin(work, grace)
         except BaseException:  # Ctrl-C, too
@@ -121,8 +122,25 @@ class ServiceProcess:
         self._let_go()
 
     def disown(self) -> None:
-        """In a forked child: let go of the pipe, which must end with the process that started it."""
-        self._let_go()
+        """Let go of the pipe, as a forked child does: it must end with the process that started it."""
+        descriptor = self._line.detach()  # for close() would wait for a file that another thread made of it
+        if descriptor != -1:
+            os.close(descriptor)
+        self._log.close()
+
+    def _spawn(self, descriptor: int) -> subprocess.Popen[bytes]:
+        try:
+            return subprocess.Popen(
+                [sys.executable, "-c", _START, str(descriptor), *sys.path],
+                stdin=subprocess.DEVNULL,
+                stdout=self._log,
+                stderr=self._log,
+                pass_fds=(descriptor,),
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._let_go()
+            raise FactoryFailed(f"no process for a server could be started: {error}") from error
 
     def _let_go(self) -> None:
         self._line.close()
@@ -156,3 +174,18 @@ def _with_logs(error: Any, logs: str) -> OpenEnvGymError:
     if logs:
         failure.add_note(f"its process said:\n{logs}")
     return failure
+
+
+@cache
+def _let_go_in_children() -> None:
+    """Once, and with the first service: importing the package changes nothing."""
+    os.register_at_fork(
+        before=_starting.acquire, after_in_parent=_starting.release, after_in_child=_disown_all
+    )
+
+
+def _disown_all() -> None:
+    _starting.release()  # the thread that forked has it, and is the only one here
+    for process in list(_started):
+        process.disown()
+    _started.clear()

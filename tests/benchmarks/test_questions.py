@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import sessions
+from benchmarks import sessions, start
 from benchmarks.cases import Benchmark
 from benchmarks.command import main
+from benchmarks.readme import shown
 from benchmarks.single import SINGLE
+from benchmarks.starting import STAGES
 from benchmarks.vector import VECTOR
 
 FEW_SESSIONS = replace(sessions.SESSIONS, cases=(sessions.cartpole, partial(sessions.crowd, 30)))
@@ -46,3 +48,16 @@ def test_a_crowd_loses_nobody_and_takes_no_thread_a_session(tmp_path: Path) -> N
         assert 0 < held["idle_megabytes"] <= held["megabytes"] <= held["peak_megabytes"]
     assert {held["threads"] - held["idle_threads"] for held in ours["held"]} == {0}
     assert min(held["threads"] - held["idle_threads"] for held in stock["held"]) >= 30
+
+
+@pytest.mark.slow
+def test_what_a_start_spends_is_measured_and_shown(tmp_path: Path) -> None:
+    assert start.main(["--rounds", "1", "--output", str(tmp_path)]) == 0
+    record = json.loads((tmp_path / "start.json").read_text())
+    assert [stage["name"] for stage in record["stages"]] == list(STAGES)
+    assert all(len(timed["seconds"]) == 1 for timed in (*record["totals"], *record["stages"]))
+    assert all(figure >= 0 for timed in (*record["totals"], *record["stages"]) for figure in timed["seconds"])
+    text = shown(record)
+    assert "| import the server |" in text
+    assert "1 rounds" in text
+    assert (tmp_path / "start.png").exists()

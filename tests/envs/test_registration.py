@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium
-import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode
@@ -23,6 +22,7 @@ from gymnasium.wrappers import FrameStackObservation, RecordEpisodeStatistics, R
 
 from openenv_gym import Client, OpenEnvGym, serve_gym
 from openenv_gym.envs import embedded
+from openenv_gym.envs.arguments import environment_arguments
 from openenv_gym.envs.embedded import close_servers, lease_application
 from openenv_gym.errors import (
     Closed,
@@ -236,6 +236,11 @@ def test_a_server_that_runs_already_cannot_be_told_how_to_serve(running: str) ->
 def test_arguments_that_cannot_be_meant(arguments: dict[str, Any], said: str) -> None:
     with pytest.raises(InvalidArgument, match=said):
         gymnasium.make("openenv/gym", **arguments)
+
+
+def test_a_longer_name_of_more_words_is_the_environments() -> None:
+    given = {"full_action_space": True}
+    assert environment_arguments(given, None, {"action_space"}) == given
 
 
 def test_a_server_must_be_somewhere() -> None:
@@ -475,16 +480,3 @@ def test_a_script_leaves_no_server(way: str) -> None:
     assert observation == "2"
     assert done.returncode == {"end": 0, "raise": 1}.get(way, -signal.SIGKILL), done.stderr
     assert eventually(lambda: not is_running(int(pid)))
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("tidy")
-def test_a_hundred_environments_one_after_the_other() -> None:
-    make(env_id=Counter).close()
-    open_files = len(os.listdir("/proc/self/fd"))
-    for _ in range(100):
-        with closing(make(env_id=Counter)) as env:
-            env.reset()
-            env.step(np.int64(1))
-    assert list(users("Counter").values()) == [0]
-    assert len(os.listdir("/proc/self/fd")) == open_files
