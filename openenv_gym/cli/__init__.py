@@ -5,36 +5,48 @@ from __future__ import annotations
 import sys
 
 import typer
+from rich.console import Console
+from rich.text import Text
 
-from openenv_gym.cli import check, serve
+from openenv_gym.cli import check, listing, play, rollout, serve
+from openenv_gym.cli.showing import harmless
 from openenv_gym.errors import OpenEnvGymError
 from openenv_gym.version import __version__
 
 __all__ = ["main"]
 
 app = typer.Typer(
-    help="Serve Gymnasium environments as OpenEnv servers, and check any OpenEnv server.",
+    help="Serve Gymnasium environments as OpenEnv servers; play and check any OpenEnv server.",
+    epilog="For example: openenv-gym play FrozenLake-v1",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
 )
 
 
 @app.callback(invoke_without_command=True)
-def _options(version: bool = typer.Option(False, "--version", help="Print the version and stop.")) -> None:
+def _options(
+    version: bool = typer.Option(False, "--version", metavar="", help="Print the version and stop."),
+) -> None:
     if version:
         typer.echo(f"openenv-gym {__version__}")
         raise typer.Exit
 
 
-app.command("serve")(serve.serve)
-app.command("check")(check.check)
+app.command("list", short_help="The ids, and what each needs installed.")(listing.list_)
+app.command("play", short_help="Step an environment by hand, in the terminal.")(play.play)
+app.command("rollout", short_help="Play random episodes and sum them up.")(rollout.rollout)
+app.command("serve", short_help="Serve an environment until Ctrl-C.")(serve.serve)
+app.command("check", short_help="Hold a running server up against OpenEnv's protocol.")(check.check)
 
 
 def main() -> None:
     """Run a command; an error that we know ends in one sentence, without a traceback."""
     try:
-        app()
+        app(prog_name="openenv-gym")
     except OpenEnvGymError as error:
-        typer.secho(f"openenv-gym: {error}", fg=typer.colors.RED, err=True)
+        console = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+        # What a server says stands in it: no command to the terminal.
+        console.print(Text(harmless(f"openenv-gym: {error}").plain, style="red"))
         sys.exit(1)

@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from openenv_gym.errors import InvalidArgument
+from openenv_gym.errors import ConnectFailed, InvalidArgument
 from openenv_gym.testing.findings import Finding, Outcome, Report
 from openenv_gym.testing.kit import check_server
 
@@ -36,26 +36,34 @@ _SUBJECTS = {
 
 
 def check(
-    url: str = typer.Argument(help="Of a running server, http://127.0.0.1:8000."),
-    local: str | None = typer.Option(None, help="A Gymnasium id that the server should equal to the bit."),
-    json_: bool = typer.Option(False, "--json", help="Print the report as JSON."),
-    timeout: float = typer.Option(10.0, help="Seconds to wait for one answer."),
-    deadline: float = typer.Option(120.0, help="Seconds for all checks together."),
+    url: str = typer.Argument(metavar="URL", help="Of a running server, http://127.0.0.1:8000."),
+    local: str | None = typer.Option(
+        None, metavar="ID", help="A Gymnasium id that the server should equal to the bit."
+    ),
+    timeout: float = typer.Option(10.0, metavar="S", help="Seconds to wait for one answer."),
+    deadline: float = typer.Option(120.0, metavar="S", help="Seconds for all checks together."),
     header: Annotated[
-        list[str] | None, typer.Option(help="To send with each request, Name:Value; may be repeated.")
+        list[str] | None,
+        typer.Option(metavar="NAME:VALUE", help="To send with each request. Repeatable."),
     ] = None,
+    json_: bool = typer.Option(False, "--json", metavar="", help="Print one JSON document."),
 ) -> None:
     """Check a running OpenEnv server: what breaks the protocol, and what its users miss."""
     headers = dict(map(_header, header or ()))
-    with Console(stderr=True).status("Checking") as status:
-        report = check_server(
-            url,
-            local=local,
-            headers=headers,
-            timeout=timeout,
-            deadline=deadline,
-            on_finding=lambda finding: status.update(f"Checked: {finding.check}"),
-        )
+    try:
+        with Console(stderr=True).status("Checking") as status:
+            report = check_server(
+                url,
+                local=local,
+                headers=headers,
+                timeout=timeout,
+                deadline=deadline,
+                on_finding=lambda finding: status.update(f"Checked: {finding.check}"),
+            )
+    except ConnectFailed as error:
+        raise ConnectFailed(
+            f"{error.message}; is it running, and is the address right? openenv-gym serve ID starts one"
+        ) from error
     if json_:
         typer.echo(json.dumps(report.to_dict(), indent=2))
     else:

@@ -31,7 +31,7 @@ from openenv_gym.client.proxies import ProxyChoice, proxy_for
 from openenv_gym.client.refusals import refused, speechless, unreachable
 from openenv_gym.client.sockets import keep_alive, tls_for
 from openenv_gym.client.tokens import LOG, authorized
-from openenv_gym.client.waiting import Patience, keep_trying_async
+from openenv_gym.client.waiting import Patience, check_seconds, keep_trying_async
 from openenv_gym.errors import (
     Closed,
     ConnectFailed,
@@ -268,6 +268,7 @@ class AsyncClient:
             CapacityReached: if the server is full.
             ProtocolViolation: if the server does not speak the dialect.
         """
+        check_seconds("timeout", timeout)
         transport = await connect(offered(dialect))
         try:
             client = cls(transport, dialect=dialect, timeout=timeout)
@@ -318,6 +319,8 @@ class AsyncClient:
             CapacityReached: if the server is full.
             ProtocolViolation: if the server does not speak the dialect.
         """
+        check_seconds("connect_timeout", connect_timeout)
+        check_seconds("wait_timeout", wait_timeout, or_none_at_all=True)
         hello = hello or default_hello()
         # JSON has no hello; there the query says what can be said of it.
         address = websocket_url(url, render_mode=hello.config.get("render_mode"), view=view)

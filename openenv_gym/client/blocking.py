@@ -13,7 +13,7 @@ from openenv_gym.client.endings import SESSION_OVER
 from openenv_gym.client.forks import let_go_in_children
 from openenv_gym.client.proxies import ProxyChoice
 from openenv_gym.client.transports import SocketTransport, Transport
-from openenv_gym.client.waiting import Patience, keep_trying
+from openenv_gym.client.waiting import Patience, check_seconds, keep_trying
 from openenv_gym.errors import OpenEnvGymError, ProtocolViolation
 from openenv_gym.types import Rows, Signature, Slots
 from openenv_gym.wire.messages import Answer, Hello, Value
@@ -56,6 +56,7 @@ class Client:
         dialect: str | None = None,
         timeout: float | None = None,
     ) -> None:
+        check_seconds("timeout", timeout)
         self._timeout = timeout
         self._transport = connect(offered(dialect))
         try:
@@ -104,6 +105,8 @@ class Client:
             CapacityReached: if the server is full.
             ProtocolViolation: if the server does not speak the dialect.
         """
+        check_seconds("connect_timeout", connect_timeout)
+        check_seconds("wait_timeout", wait_timeout, or_none_at_all=True)
         hello = hello or default_hello()
         # JSON has no hello; there the query says what can be said of it.
         address = websocket_url(url, render_mode=hello.config.get("render_mode"), view=view)

@@ -11,7 +11,7 @@ import ipaddress
 import socket
 import urllib.request
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 from urllib.parse import quote, unquote, urlsplit
 
 from websockets.datastructures import Headers
@@ -71,7 +71,11 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
-def _parse(address: str) -> Proxy:
+def _parse(address: Any) -> Proxy:
+    if not isinstance(address, str):
+        raise InvalidArgument(
+            f"proxy is an address like http://host:3128, True or None, not {type(address).__name__}"
+        )
     parts = urlsplit(address if "://" in address else f"http://{address}")
     try:
         port = parts.port

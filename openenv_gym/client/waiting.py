@@ -11,12 +11,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from openenv_gym.client.refusals import may_be_starting
-from openenv_gym.errors import ConnectFailed
+from openenv_gym.errors import ConnectFailed, InvalidArgument
 
-__all__ = ["Patience", "keep_trying", "keep_trying_async"]
+__all__ = ["Patience", "check_seconds", "keep_trying", "keep_trying_async"]
 
 T = TypeVar("T")
 
@@ -24,6 +24,29 @@ _log = logging.getLogger("openenv_gym.client")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 _FIRST_WORD, _NEXT_WORD = 2.0, 10.0
 """Seconds of waiting after which the log is told of it, and told again."""
+
+_LONGEST = 1e9
+"""About what a socket can be told to wait."""
+
+
+def check_seconds(name: str, value: Any, *, or_none_at_all: bool = False) -> None:
+    """Refuse a timeout that cannot be one.
+
+    Args:
+        name: of the argument.
+        value: what was given for it.
+        or_none_at_all: whether 0 seconds mean something.
+
+    Raises:
+        InvalidArgument: if it is no number of seconds, nor ``None``.
+    """
+    if value is None:
+        return
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if number and (0 < value < _LONGEST or (value == 0 and or_none_at_all)):
+        return
+    at_least = "0 or more" if or_none_at_all else "more than 0"
+    raise InvalidArgument(f"{name} is {at_least} seconds, or None for as long as it takes; not {value!r:.40}")
 
 
 class Patience:

@@ -35,6 +35,10 @@ def environment_arguments(
     Raises:
         InvalidArgument: if a name looks like one of the bridge's, or is given twice.
     """
+    if not (env_kwargs is None or isinstance(env_kwargs, Mapping)):
+        raise InvalidArgument(
+            f"env_kwargs are names and values, {{'continuous': True}}, not {env_kwargs!r:.40}"
+        )
     arguments = dict(env_kwargs or {})
     for name, value in others.items():
         if name in arguments:

@@ -93,6 +93,12 @@ class Spaces:
         encode_action: Callable[[Any], dict[str, Any]] | None = None,
         decode_observation: Callable[[dict[str, Any]], Any] | None = None,
     ) -> None:
+        for name, space in (("observation_space", observation_space), ("action_space", action_space)):
+            if not (space is None or isinstance(space, Space)):
+                raise InvalidArgument(f"{name} is a space of Gymnasium's, not {space!r:.40}")
+        for name, function in (("encode_action", encode_action), ("decode_observation", decode_observation)):
+            if not (function is None or callable(function)):
+                raise InvalidArgument(f"{name} is a function, not {function!r:.40}")
         self.observation_space, self.action_space = observation_space, action_space
         self.encode_action, self.decode_observation = encode_action, decode_observation
 
@@ -126,6 +132,13 @@ class Options:
     """Seconds to wait for a connection."""
     wait_timeout: float | None = 10.0
     """Seconds to wait for a server that is starting."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be, by name."""
+        if not (self.env_kwargs is None or isinstance(self.env_kwargs, Mapping)):
+            raise InvalidArgument(
+                f"env_kwargs are names and values, {{'continuous': True}}, not {self.env_kwargs!r:.40}"
+            )
 
     @property
     def config(self) -> dict[str, Any]:

@@ -90,6 +90,7 @@ def open_server(
 ) -> GymServer:
     """Probe the environment and take the port; the server does not run yet."""
     checked = _mode(mode)
+    _check_types(host, port, kwargs)
     calls = _names("calls", calls)
     client_ids, client_kwargs = _names("client_ids", client_ids), _names("client_kwargs", client_kwargs)
     entrance = _doors(host, doors or {})
@@ -123,6 +124,18 @@ def _doors(host: str, asked: Mapping[str, Any]) -> Doors:
         name: _names(name, asked[name]) for name in ("allowed_hosts", "allowed_origins") if name in asked
     }
     return Doors(**{**asked, **names, "host": host, "token": token})
+
+
+def _check_types(host: Any, port: Any, kwargs: Any) -> None:
+    """Refuse what Python would refuse later, and without a word of advice."""
+    if not isinstance(host, str):
+        raise InvalidArgument(f"host is an address to listen on, '127.0.0.1', not {host!r:.40}")
+    if not isinstance(port, int):
+        raise InvalidArgument(f"port is a whole number, 8000, or 0 for a free one; not {port!r:.40}")
+    if not (kwargs is None or isinstance(kwargs, Mapping)):
+        raise InvalidArgument(
+            f"kwargs are the constructor's arguments by name, {{'continuous': True}}, not {kwargs!r:.40}"
+        )
 
 
 def _names(setting: str, given: Any) -> tuple[str, ...]:
@@ -222,7 +235,7 @@ def typed_application(
 
 def _mode(asked: str | None) -> Mode:
     """The mode that was asked for, or that the environment variable of OpenEnv names."""
-    mode = (os.environ.get("OPENENV_MODE", "simulation") if asked is None else asked).lower()
+    mode = str(os.environ.get("OPENENV_MODE", "simulation") if asked is None else asked).lower()
     if mode == "simulation":
         return "simulation"
     if mode == "production":

@@ -13,6 +13,7 @@ from openenv_gym.envs.batches import error_of
 from openenv_gym.envs.copies import MadeAnew
 from openenv_gym.envs.observations import RowReader
 from openenv_gym.envs.remote import Options, Remote, Spaces
+from openenv_gym.errors import InvalidArgument
 from openenv_gym.types import Rows
 
 __all__ = ["OpenEnvGym"]
@@ -47,7 +48,8 @@ class OpenEnvGym(MadeAnew, gymnasium.Env[Any, Any]):
     Raises:
         ConnectFailed: if no server answers.
         Unauthorized: if the server wants a token.
-        InvalidArgument: if the server's operator does not allow what is asked for.
+        InvalidArgument: if the server's operator does not allow what is asked for, or serves a game of
+            several agents.
         CapacityReached: if the server is full.
 
     >>> from openenv_gym import serve_gym
@@ -101,6 +103,12 @@ class OpenEnvGym(MadeAnew, gymnasium.Env[Any, Any]):
             ),
         )
         signature = self._remote.signature
+        if len(signature.agents) > 1:
+            self._remote.close()
+            raise InvalidArgument(
+                f"{signature.env_id} is a game of {len(signature.agents)} agents, and OpenEnvGym plays "
+                "one; play it with Client or AsyncClient of openenv-gym"
+            )
         self.observation_space = signature.observation_spaces[0]
         self.action_space = signature.action_spaces[0]
         self.render_mode = signature.render_mode

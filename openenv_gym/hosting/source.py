@@ -12,14 +12,13 @@ import inspect
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
-import numpy as np
 from gymnasium.envs.registration import EnvSpec
-from gymnasium.spaces import Discrete
 from gymnasium.vector import VectorEnv
 
 from openenv_gym.errors import (
@@ -30,9 +29,10 @@ from openenv_gym.errors import (
     UnsupportedAutoreset,
 )
 from openenv_gym.hosting.contract import FAILURES, HostedEnv
+from openenv_gym.hosting.families import close_ids, family_of, load_plugin
 from openenv_gym.hosting.gymnasium import GymnasiumLanes, spec_facts
 from openenv_gym.hosting.vector import NativeVector
-from openenv_gym.spaces import deviations, kinds_of, layout_of
+from openenv_gym.spaces import deviations, kinds_of, layout_of, sample_legal
 from openenv_gym.types import AUTORESET_MODES, Autoreset, Signature
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 __all__ = ["Builder", "Source", "open_source", "spec_of"]
 
 _log = logging.getLogger("openenv_gym.server")
-_PLUGINS = {"ALE": ("ale_py", "atari")}
 _PROBE_STEPS = 20
 _PROBE_SECONDS = 0.5
 _PROBE_VECTOR_LANES = 2
@@ -134,7 +133,7 @@ class Source:
         if render_mode is not None and render_mode not in self.render_modes:
             raise InvalidArgument(
                 f"{self.signature.env_id} renders as {', '.join(self.render_modes) or 'nothing'}, "
-                f"not as {render_mode!r:.40}",
+                f"not as {render_mode!r:.40}; leave out the render mode, or take one of those",
                 supported=list(self.render_modes),
             )
         if lanes != 1 and len(self.signature.agents) > 1:
@@ -273,11 +272,23 @@ def spec_of(env_id: str) -> EnvSpec:
         FactoryFailed: if it knows nothing.
         MissingExtra: if the plug-in is not installed.
     """
-    _load_plugin(env_id)
+    load_plugin(env_id)
     try:
         return gymnasium.spec(env_id)
     except gymnasium.error.Error as error:
+        raise _unknown_id(env_id) from error
+    except ImportError as error:  # of the module before a ':'
         raise _factory_failed(env_id, error) from error
+
+
+def _unknown_id(env_id: str) -> FactoryFailed:
+    with suppress(MissingExtra):  # Pong-v5 may be meant for ALE/Pong-v5
+        load_plugin("ALE/")
+    close = " or ".join(close_ids(env_id))
+    meant = f"was {close} meant?" if close else "is the package that registers it imported (--import)?"
+    return FactoryFailed(
+        f"there is no id {env_id!r:.80}; {meant} openenv-gym list shows the ids", factory_name=env_id
+    )
 
 
 def _vector_builder(env_id: str, kwargs: dict[str, Any]) -> Builder:
@@ -307,20 +318,6 @@ def _parameters(target: Callable[..., Any]) -> Callable[[str], bool]:
     return names.__contains__
 
 
-def _load_plugin(env_id: str) -> None:
-    """Gymnasium 1.x registers no plug-ins by itself; import the well-known one behind a namespace."""
-    namespace, slash, _ = env_id.partition("/")
-    if not slash or namespace not in _PLUGINS:
-        return
-    module, extra = _PLUGINS[namespace]
-    try:
-        gymnasium.register_envs(importlib.import_module(module))
-    except ImportError as error:
-        raise MissingExtra(
-            f"{env_id} needs {module}: pip install 'openenv-gym[{extra}]'", extra=extra
-        ) from error
-
-
 def _lanes_source(builder: Builder, env: Any, calls: Sequence[str], build_seconds: float) -> Source:
     observation, info = env.reset(seed=0)
     layout = layout_of(env.observation_space)
@@ -330,7 +327,8 @@ def _lanes_source(builder: Builder, env: Any, calls: Sequence[str], build_second
 
     def step() -> Any:
         nonlocal info
-        observation, _, terminated, truncated, info = env.step(_sample_legal(env.action_space, info))
+        # What an illegal move of a board game costs is not what a step costs.
+        observation, _, terminated, truncated, info = env.step(sample_legal(env.action_space, info))
         if terminated or truncated:
             _, info = env.reset()
         return env.observation_space, observation
@@ -353,18 +351,6 @@ def _lanes_source(builder: Builder, env: Any, calls: Sequence[str], build_second
         return GymnasiumLanes(partial(builder.make, **extra), signature)
 
     return Source(signature, host, _median_seconds(step, look), build_seconds, _render_modes(builder, env))
-
-
-def _sample_legal(space: gymnasium.Space[Any], info: Mapping[str, Any]) -> Any:
-    """An action, one that ``info["action_mask"]`` allows if there is such a mask.
-
-    A board game may refuse an illegal move, and what an illegal one costs is not what a step costs.
-    """
-    mask = info.get("action_mask")
-    if not (isinstance(space, Discrete) and isinstance(mask, np.ndarray)):
-        return space.sample()
-    fits = mask.dtype == np.int8 and mask.shape == (space.n,)
-    return space.sample(mask if fits else None)
 
 
 def _vector_source(builder: Builder, env: Any, calls: Sequence[str], build_seconds: float) -> Source:
@@ -493,10 +479,19 @@ def _plain_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _factory_failed(env_id: str, error: BaseException, factory_name: str | None = None) -> FactoryFailed:
+def _factory_failed(env_id: str, error: BaseException, factory_name: str | None = None) -> OpenEnvGymError:
+    if isinstance(error, (ImportError, gymnasium.error.DependencyNotInstalled)):
+        spec = gymnasium.registry.get(env_id)
+        family = None if spec is None else family_of(spec)
+        if family is not None and not family.installed:
+            return MissingExtra(
+                f"{env_id} needs {family.needs}: pip install '{family.package}'", extra=family.package
+            )
+        advice = "install what is missing where it is served"
+    else:
+        advice = "correct its constructor or its arguments, or have the server's operator do so"
     failure = FactoryFailed(
-        f"{env_id} could not be built: {type(error).__name__}: {error}; correct its constructor or its "
-        "arguments, or have the server's operator do so",
+        f"{env_id} could not be built: {type(error).__name__}: {error}; {advice}",
         factory_name=factory_name or env_id,
     )
     failure.add_note(f"{type(error).__name__}: {error}")

@@ -22,6 +22,7 @@ from openenv_gym.spaces.rows import (
     read_batch,
     write_batch,
 )
+from openenv_gym.spaces.sampling import legal_mask, sample_legal
 from openenv_gym.spaces.schema import from_schema, identical, to_schema
 from openenv_gym.spaces.whole import compile_restorer, concatenated, same_value, split
 
@@ -47,8 +48,10 @@ __all__ = [
     "identical",
     "kinds_of",
     "layout_of",
+    "legal_mask",
     "read_batch",
     "same_value",
+    "sample_legal",
     "split",
     "to_plain",
     "to_schema",

@@ -19,6 +19,6 @@ app = create_app(
     state_cls=ChessState,
     max_concurrent_envs=256,
     gym_env=ChessEnv,
-    calls=["action_masks"],
+    calls=["action_masks", "legal_moves"],
     client_kwargs=["opponent", "color", "fen", "max_plies"],
 )

@@ -118,6 +118,10 @@ class ChessEnv(gymnasium.Env[NDArray[np.bool_], np.int64]):
         mask[list(self._legal)] = True
         return mask
 
+    def legal_moves(self) -> dict[str, int]:
+        """The legal actions by their moves in UCI: ``{"e2e4": 2364}``."""
+        return {move.uci(): action for action, move in self._legal.items()}
+
     def render(self) -> Any:
         """The board as text or as an image, uint8, (480, 480, 3), the learner's side below."""
         if self.render_mode is None:

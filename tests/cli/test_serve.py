@@ -28,13 +28,14 @@ def serve(*arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["Nope-v1"], "Nope-v1 could not be built: NameNotFound"),
+        (["Nope-v1"], "there is no id 'Nope-v1'; is the package that registers it imported"),
         (["CartPole-v1", "--kwargs", "{"], "--kwargs is no JSON"),
         (["CartPole-v1", "--kwargs", "[1]"], "--kwargs is a JSON object"),
         (["CartPole-v1", "--kwargs", '{"bad": 1}'], "unexpected keyword argument 'bad'"),
         (["CartPole-v1", "--port", "99999"], "choose another port"),
         (["CartPole-v1", "--vectorization", "foo"], "'lanes' or 'native'"),
         (["Pendulum-v1", "--vectorization", "native"], "serve it with vectorization='lanes'"),
+        (["openenv/gym"], "give the id itself"),
         (["nowhere:Env"], "cannot be imported"),
         ([":Env"], "cannot be imported"),
         (["CartPole-v1", "--import", "nowhere"], "nowhere cannot be imported"),

@@ -1,0 +1,192 @@
+"""What a user names on the command line: a server's URL, an id, ``module:Class`` or ``module:app``."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import os
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from types import ModuleType
+from typing import Any
+
+import gymnasium
+
+from openenv_gym.envs.embedded import lease_application
+from openenv_gym.envs.registered import RegisteredGym
+from openenv_gym.envs.registration import SERVERS
+from openenv_gym.envs.single import OpenEnvGym
+from openenv_gym.errors import ConnectFailed, InvalidArgument, OpenEnvGymError, UnsupportedSpace
+
+__all__ = ["import_modules", "import_target", "is_url", "open_env", "read_arguments", "short_name"]
+
+_URL = re.compile(r"[a-z]+://.*|[^/:]+:\d+(/.*)?", re.IGNORECASE | re.DOTALL)
+_OURS = "openenv/"
+
+
+def is_url(target: str) -> bool:
+    """Whether a server is named, and not what is to be served.
+
+    >>> is_url("https://host/prefix"), is_url("localhost:8000"), is_url("module:Class"), is_url("CartPole-v1")
+    (True, True, False, False)
+    """
+    return _URL.fullmatch(target) is not None
+
+
+def short_name(target: str) -> str:
+    """What stands in a prompt, or in the name of a file.
+
+    >>> short_name("ALE/Pong-v5"), short_name("http://127.0.0.1:8000/pong/"), short_name("worlds:Maze")
+    ('Pong-v5', 'pong', 'Maze')
+    """
+    last = target.rstrip("/").rpartition("/")[2]
+    return last if is_url(target) else last.rpartition(":")[2]
+
+
+def open_env(target: str, *, render_mode: str | None, arguments: Mapping[str, Any]) -> OpenEnvGym:
+    """An environment on the server that is named, or on a private one that is started for it.
+
+    Raises:
+        InvalidArgument: if nothing can be meant by ``target``.
+        UnsupportedSpace: if there are no spaces to play by.
+        FactoryFailed: if the environment cannot be built.
+        ConnectFailed: if no server answers.
+    """
+    try:
+        return _open(target, render_mode, arguments)
+    except ConnectFailed as error:
+        raise ConnectFailed(f"{error.message} openenv-gym serve ID starts one", **error.fields) from error
+    except (UnsupportedSpace, InvalidArgument) as error:
+        if not isinstance(error.__cause__ or error, UnsupportedSpace):  # gymnasium.make's rule hides it
+            raise
+        raise UnsupportedSpace(
+            f"{target} does not say its spaces; play it from Python: with OpenEnvClient, in its own fields, "
+            "or with OpenEnvGym and the two spaces"
+        ) from error
+
+
+def _open(target: str, render_mode: str | None, arguments: Mapping[str, Any]) -> OpenEnvGym:
+    if is_url(target):
+        return OpenEnvGym(target, render_mode=render_mode, env_kwargs=arguments, wait_timeout=0)
+    name = target.removeprefix(_OURS)
+    if name != target:
+        return _open_ours(name, render_mode, arguments)
+    if ":" not in target:
+        return RegisteredGym(server="gym", env_id=target, env_kwargs=arguments, render_mode=render_mode)
+    found = import_target(target)
+    if isinstance(found, type) or inspect.isroutine(found):
+        return RegisteredGym(server="gym", env_id=found, env_kwargs=arguments, render_mode=render_mode)
+    return _Leased(target, render_mode, arguments)
+
+
+def _open_ours(name: str, render_mode: str | None, arguments: Mapping[str, Any]) -> OpenEnvGym:
+    _check_ours(name)
+    if SERVERS[name] is None and not os.environ.get(f"OPENENV_{name.upper()}_URL", "").strip():
+        raise _names_nothing(name)
+    return RegisteredGym(server=name, env_kwargs=arguments, render_mode=render_mode)
+
+
+class _Leased(OpenEnvGym):
+    """An application's environment, on an embedded server of its own."""
+
+    def __init__(self, target: str, render_mode: str | None, arguments: Mapping[str, Any]) -> None:
+        self._lease = lease_application(target)
+        try:
+            super().__init__(
+                self._lease.url, headers=self._lease.headers, render_mode=render_mode, env_kwargs=arguments
+            )
+        except BaseException:
+            self._lease.release()
+            raise
+
+    def close(self) -> None:
+        super().close()
+        self._lease.release()
+
+
+def import_target(target: str) -> Any:
+    """What to serve: an id as it is, and of ``module:name`` and ``openenv/name`` what they stand for.
+
+    Raises:
+        InvalidArgument: if it cannot be imported.
+    """
+    name = target.removeprefix(_OURS)
+    if name != target:
+        _check_ours(name)
+        target = SERVERS[name] or target
+        if target.startswith(_OURS):
+            raise _names_nothing(name)
+    module, colon, attribute = target.partition(":")
+    if not colon:
+        return target
+    found = _import(module)
+    try:
+        return getattr(found, attribute)
+    except AttributeError as error:
+        own = [name for name, value in vars(found).items() if getattr(value, "__module__", None) == module]
+        there = f" ({', '.join(own):.120})" if own else ""
+        raise InvalidArgument(
+            f"{module} has no {attribute!r:.80}; name a class, a function or an app of it{there}"
+        ) from error
+
+
+def import_modules(names: Iterable[str]) -> None:
+    """Import what registers ids.
+
+    Raises:
+        InvalidArgument: if it cannot be imported.
+    """
+    for name in names:
+        gymnasium.register_envs(_import(name))
+
+
+def read_arguments(option: str, text: str) -> dict[str, Any]:
+    """The constructor arguments in an option.
+
+    Raises:
+        InvalidArgument: if they are no JSON object.
+    """
+    advice = f"one looks like {option} '{{\"continuous\": true}}'"
+    try:
+        arguments = json.loads(text)
+    except ValueError as error:
+        raise InvalidArgument(f"{option} is no JSON: {error}; {advice}") from error
+    if type(arguments) is not dict:
+        raise InvalidArgument(f"{option} is a JSON object; {advice}")
+    return arguments
+
+
+def _check_ours(name: str) -> None:
+    if name not in SERVERS:
+        raise InvalidArgument(
+            f"there is no {_OURS}{name:.80}; there are {', '.join(_OURS + each for each in SERVERS)}"
+        )
+
+
+def _names_nothing(name: str) -> InvalidArgument:
+    if name == "remote":
+        return InvalidArgument(
+            "openenv/remote stands for a server that runs already; give its address instead: "
+            "http://127.0.0.1:8000"
+        )
+    return InvalidArgument(
+        "openenv/gym stands for any Gymnasium id; give the id itself, like CartPole-v1: "
+        "openenv-gym list shows them"
+    )
+
+
+def _import(name: str) -> ModuleType:
+    """A module that the operator names: installed, or in the working directory."""
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+    try:
+        return importlib.import_module(name)
+    except OpenEnvGymError:  # which knows what is missing
+        raise
+    except (ImportError, TypeError, ValueError) as error:
+        raise InvalidArgument(
+            f"{name} cannot be imported: {error}; it is looked for in the working directory and among what "
+            "is installed"
+        ) from error
