@@ -85,6 +85,9 @@ def serve(
     idle_timeout: float = typer.Option(
         900.0, metavar="S", help="Seconds until an idle HTTP session ends.", rich_help_panel=_LIMITS
     ),
+    resume_grace: float = typer.Option(
+        60.0, metavar="S", help="Seconds for which a vanished client may return.", rich_help_panel=_LIMITS
+    ),
     step_timeout: float | None = typer.Option(
         None, metavar="S", help="Seconds that a reset or step may take.", rich_help_panel=_LIMITS
     ),
@@ -114,6 +117,7 @@ def serve(
             "max_message_bytes": max_message_bytes,
             "max_json_depth": max_json_depth,
             "idle_timeout": idle_timeout,
+            "resume_grace": resume_grace,
             "step_timeout": step_timeout,
             "isolation": isolation,
         },

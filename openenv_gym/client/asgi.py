@@ -120,14 +120,19 @@ class AsyncAsgiTransport:
             for task in unfinished:
                 task.cancel()
 
-    def drop(self) -> None:
-        """Disconnect without waiting for the application."""
+    def leave(self) -> None:
+        """Say goodbye without waiting for the application."""
         if not self._goodbye:
             self._hang_up()
 
-    def _hang_up(self) -> None:
+    def drop(self) -> None:
+        """Disconnect without a goodbye."""
+        if not self._goodbye:
+            self._hang_up(_NO_GOODBYE)
+
+    def _hang_up(self, code: int = 1000) -> None:
         self._goodbye = True
-        self._inbox.put_nowait({"type": "websocket.disconnect", "code": 1000})
+        self._inbox.put_nowait({"type": "websocket.disconnect", "code": code})
 
     def abandon(self) -> None:
         """The loop belongs to the parent; there is nothing to let go of."""

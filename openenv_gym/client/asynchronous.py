@@ -20,15 +20,24 @@ from websockets.exceptions import (
     InvalidStatus,
     InvalidURI,
 )
+from websockets.protocol import State
 from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
 from openenv_gym.client.addresses import websocket_url
-from openenv_gym.client.dialects import agreed, default_hello, is_native, offered, signature_of
+from openenv_gym.client.dialects import (
+    agreed,
+    default_hello,
+    is_native,
+    offered,
+    signature_of,
+    with_nonce,
+)
 from openenv_gym.client.endings import SESSION_OVER, ended_by_close, lost
 from openenv_gym.client.forks import let_go_in_children
 from openenv_gym.client.proxies import ProxyChoice, proxy_for
 from openenv_gym.client.refusals import refused, speechless, unreachable
+from openenv_gym.client.resuming import RESUME_SECONDS, Resumption, shorter
 from openenv_gym.client.sockets import keep_alive, tls_for
 from openenv_gym.client.tokens import LOG, authorized
 from openenv_gym.client.waiting import Patience, check_seconds, keep_trying_async
@@ -42,6 +51,7 @@ from openenv_gym.errors import (
     OpenEnvGymError,
     ProtocolViolation,
     ServerClosed,
+    UnknownSession,
 )
 from openenv_gym.types import Rows, Signature, Slots
 from openenv_gym.wire.messages import Answer, Hello, Value
@@ -49,6 +59,8 @@ from openenv_gym.wire.messages import Answer, Hello, Value
 __all__ = ["AsyncClient", "AsyncConnect", "AsyncSocketTransport", "AsyncTransport"]
 
 _GOODBYE_SECONDS = 1.0
+_WELCOME_SECONDS = 5.0
+"""What a welcome to a session that is there may take before another connection is tried."""
 
 
 class AsyncTransport(Protocol):
@@ -69,6 +81,9 @@ class AsyncTransport(Protocol):
     async def close(self) -> None:
         """Say goodbye and let go; may be called twice."""
 
+    def leave(self) -> None:
+        """Say goodbye and let go, without waiting."""
+
     def drop(self) -> None:
         """Let go without a goodbye, and without waiting."""
 
@@ -77,7 +92,7 @@ class AsyncTransport(Protocol):
 
 
 AsyncConnect: TypeAlias = Callable[[tuple[str, ...]], Awaitable[AsyncTransport]]
-"""Opens a transport that offers some subprotocols."""
+"""Opens a transport that offers some subprotocols; makes one attempt."""
 
 
 class _Connect(connect):
@@ -201,6 +216,20 @@ class AsyncSocketTransport:
             self._connection.transport.abort()
             raise
 
+    def leave(self) -> None:
+        """Say goodbye and let go, without waiting."""
+        if self._goodbye:
+            return
+        transport = self._connection.transport
+        if transport.get_write_buffer_size():  # the server does not read; it would not read this
+            self.drop()
+            return
+        self._goodbye = True
+        if self._connection.protocol.state is State.OPEN:
+            self._connection.protocol.send_close(1000)
+            transport.write(b"".join(self._connection.protocol.data_to_send()))
+        transport.close()
+
     def drop(self) -> None:
         """Let go without a goodbye, and without waiting."""
         if not self._goodbye:
@@ -218,6 +247,9 @@ class AsyncClient:
     The names are those of :class:`~openenv_gym.client.blocking.Client`. Requests of several tasks
     wait for each other, except that whoever uses ``send_*`` must :meth:`receive_rows` in order
     before another task asks for something.
+
+    When the connection breaks, the native dialect goes on over another, inside of the call that waits,
+    and no request is done twice.
 
     A request that is cancelled, or whose time is up, ends the session: its answer would arrive in
     the place of another's. A forked child cannot use the session (``Closed``), which goes on in the
@@ -239,10 +271,19 @@ class AsyncClient:
     """
 
     def __init__(
-        self, transport: AsyncTransport, *, dialect: str | None = None, timeout: float | None = None
+        self,
+        transport: AsyncTransport,
+        *,
+        dialect: str | None = None,
+        timeout: float | None = None,
+        connect: AsyncConnect | None = None,
+        resume_timeout: float | None = RESUME_SECONDS,
     ) -> None:
         self._transport = transport
+        self._connect = connect
         self._timeout = timeout
+        self._resume_timeout = resume_timeout
+        self._resuming = False
         self._turn = asyncio.Lock()
         self.native = is_native(transport.subprotocol)
         self.protocol = agreed(transport.subprotocol, dialect)
@@ -255,6 +296,8 @@ class AsyncClient:
         *,
         dialect: str | None = None,
         timeout: float | None = None,
+        wait_timeout: float | None = 0.0,
+        resume_timeout: float | None = RESUME_SECONDS,
     ) -> Self:
         """A client over a transport of your own.
 
@@ -263,23 +306,38 @@ class AsyncClient:
             hello: the session to ask for.
             dialect: ``native``, ``json``, or ``None`` to take the native one where the server has it.
             timeout: seconds to wait for an answer; ``None`` waits for as long as it takes.
+            wait_timeout: seconds to wait for a server that is starting; 0 makes one attempt, ``None``
+                waits for as long as it takes.
+            resume_timeout: seconds, but no more than ``timeout``, to try to go on when the connection
+                breaks; 0 does not try, ``None`` tries for as long as it takes.
 
         Raises:
             CapacityReached: if the server is full.
             ProtocolViolation: if the server does not speak the dialect.
         """
         check_seconds("timeout", timeout)
-        transport = await connect(offered(dialect))
+        check_seconds("resume_timeout", resume_timeout, or_none_at_all=True)
+
+        async def attempt() -> AsyncTransport:
+            return await connect(offered(dialect))
+
+        transport = await keep_trying_async(attempt, Patience(wait_timeout))
         try:
-            client = cls(transport, dialect=dialect, timeout=timeout)
-            if client.native:
-                await transport.send(client.protocol.hello(hello or default_hello()))
-                await client._receive()
+            client = cls(
+                transport, dialect=dialect, timeout=timeout, connect=connect, resume_timeout=resume_timeout
+            )
         except OpenEnvGymError:
             await transport.close()
             raise
+        try:
+            if client.native:
+                await client._send(client.protocol.hello(with_nonce(hello or default_hello())))
+                await client._receive()
+        except OpenEnvGymError:
+            await client._transport.close()
+            raise
         except BaseException:
-            transport.drop()
+            client._transport.leave()
             raise
         let_go_in_children(client)
         return client
@@ -298,6 +356,7 @@ class AsyncClient:
         connect_timeout: float | None = 10.0,
         wait_timeout: float | None = 10.0,
         timeout: float | None = None,
+        resume_timeout: float | None = RESUME_SECONDS,
     ) -> Self:
         """A client of the server at a URL.
 
@@ -313,6 +372,8 @@ class AsyncClient:
             wait_timeout: seconds to wait for a server that is starting; 0 makes one attempt, ``None``
                 waits for as long as it takes.
             timeout: seconds to wait for an answer; ``None`` waits for as long as it takes.
+            resume_timeout: seconds, but no more than ``timeout``, to try to go on when the connection
+                breaks; 0 does not try, ``None`` tries for as long as it takes.
 
         Raises:
             ConnectFailed: if there is no server, or none comes in time.
@@ -326,19 +387,23 @@ class AsyncClient:
         address = websocket_url(url, render_mode=hello.config.get("render_mode"), view=view)
 
         async def connect(subprotocols: tuple[str, ...]) -> AsyncTransport:
-            async def attempt() -> AsyncTransport:
-                return await AsyncSocketTransport.to(
-                    address,
-                    subprotocols=subprotocols,
-                    headers=headers,
-                    timeout=connect_timeout,
-                    ssl_context=ssl_context,
-                    proxy=proxy,
-                )
+            return await AsyncSocketTransport.to(
+                address,
+                subprotocols=subprotocols,
+                headers=headers,
+                timeout=connect_timeout,
+                ssl_context=ssl_context,
+                proxy=proxy,
+            )
 
-            return await keep_trying_async(attempt, Patience(wait_timeout))
-
-        return await cls.over(connect, hello, dialect=dialect, timeout=timeout)
+        return await cls.over(
+            connect,
+            hello,
+            dialect=dialect,
+            timeout=timeout,
+            wait_timeout=wait_timeout,
+            resume_timeout=resume_timeout,
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -458,21 +523,33 @@ class AsyncClient:
         return answer.rows
 
     async def _send(self, data: Any) -> None:
+        if self._resuming:
+            return  # it is sent with all that has no answer
+        transport = self._transport
         try:
             try:
-                await self._transport.send(data)
-            except (ServerClosed, ConnectionLost):
+                await transport.send(data)
+            except (Closed, ServerClosed, ConnectionLost) as error:
+                if transport is not self._transport or self._resuming:
+                    return  # lost meanwhile, and noticed by another task
+                if isinstance(error, ConnectionLost) and self._resumes:
+                    return  # whoever awaits the answer finds the same and goes on
+                if isinstance(error, Closed):
+                    raise
                 if self.protocol.waiting > 1:
                     raise  # whoever awaits the earlier answers hears what came before the end
                 while True:  # first what it said, unasked: that it is full, for one
-                    self.protocol.receive(await self._transport.receive())
+                    self.protocol.receive(await transport.receive())
         except BaseException:  # cancelled in the middle of a message, too
             self._fail()
             raise
 
     async def _receive(self) -> Any:
         try:
-            data = await self._transport.receive(self._timeout)
+            try:
+                data = await self._transport.receive(self._timeout)
+            except ConnectionLost as loss:
+                return await self._receive_resumed(loss)
             return self.protocol.receive(data)
         except SESSION_OVER:
             self._fail()
@@ -483,7 +560,58 @@ class AsyncClient:
             self._fail()
             raise
 
+    @property
+    def _resumes(self) -> bool:
+        return self._resume_timeout != 0 and self._connect is not None and self.protocol.resumable
+
+    async def _receive_resumed(self, loss: ConnectionLost) -> Any:
+        """What was awaited when the connection was lost, over another."""
+        if not self._resumes:
+            raise loss
+        resumption = Resumption(loss, shorter(self._resume_timeout, self._timeout))
+        greeting = self.protocol.signature is None
+        self._resuming = True
+        try:
+            while True:
+                try:
+                    welcome = await self._resume()
+                    if greeting:
+                        return welcome
+                    self._resuming = False
+                    data = await self._transport.receive(self._timeout)
+                except (ConnectFailed, ConnectionLost, UnknownSession) as error:
+                    self._resuming = True
+                    pause = resumption.pause_after(error)
+                except BaseException:
+                    self._fail()
+                    raise
+                else:
+                    return self.protocol.receive(data)
+                await asyncio.sleep(pause)
+        finally:
+            self._resuming = False
+
+    async def _resume(self) -> Any:
+        """Claim the session over a new connection, and repeat what has no answer; the welcome."""
+        assert self._connect is not None
+        patience = self._timeout if self.protocol.signature is None else _WELCOME_SECONDS
+        self._transport.drop()
+        self._transport = await self._connect(offered("native"))
+        if not is_native(self._transport.subprotocol):
+            raise ProtocolViolation("who answers now in the server's place does not speak the native dialect")
+        await self._transport.send(self.protocol.resume_hello())
+        try:
+            data = await self._transport.receive(patience)
+        except DeadlineExceeded as error:
+            raise ConnectionLost("no welcome came over the new connection") from error
+        welcome = self.protocol.receive(data)
+        sent = 0
+        while requests := self.protocol.unanswered(sent):  # other tasks may ask for more meanwhile
+            sent, request = requests[0]
+            await self._transport.send(request)
+        return welcome
+
     def _fail(self) -> None:
         """After a broken connection or protocol there is nothing to go on with."""
         self.protocol.lost()
-        self._transport.drop()
+        self._transport.leave()

@@ -1,27 +1,46 @@
-"""The blocking client: one machine, one transport, and nothing that runs between calls."""
+"""The blocking client: one machine, one transport at a time, and nothing that runs between calls."""
 
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
 from openenv_gym.client.addresses import websocket_url
-from openenv_gym.client.dialects import agreed, default_hello, is_native, offered, signature_of
+from openenv_gym.client.dialects import (
+    agreed,
+    default_hello,
+    is_native,
+    offered,
+    signature_of,
+    with_nonce,
+)
 from openenv_gym.client.endings import SESSION_OVER
 from openenv_gym.client.forks import let_go_in_children
 from openenv_gym.client.proxies import ProxyChoice
+from openenv_gym.client.resuming import RESUME_SECONDS, Resumption, shorter
 from openenv_gym.client.transports import SocketTransport, Transport
 from openenv_gym.client.waiting import Patience, check_seconds, keep_trying
-from openenv_gym.errors import OpenEnvGymError, ProtocolViolation
+from openenv_gym.errors import (
+    ConnectFailed,
+    ConnectionLost,
+    DeadlineExceeded,
+    OpenEnvGymError,
+    ProtocolViolation,
+    UnknownSession,
+)
 from openenv_gym.types import Rows, Signature, Slots
 from openenv_gym.wire.messages import Answer, Hello, Value
 
 __all__ = ["Client", "Connect"]
 
 Connect = Callable[[tuple[str, ...]], Transport]
-"""Opens a transport that offers some subprotocols."""
+"""Opens a transport that offers some subprotocols; makes one attempt."""
+
+_WELCOME_SECONDS = 5.0
+"""What a welcome to a session that is there may take before another connection is tried."""
 
 
 class Client:
@@ -29,6 +48,9 @@ class Client:
 
     ``send_*`` methods only send; each is followed, in order, by one :meth:`receive_rows`. The plain
     names (:meth:`reset`, :meth:`step`, ...) do both. A context manager that closes the session.
+
+    When the connection breaks, the native dialect goes on over another, inside of the call that waits,
+    and no request is done twice.
 
     A forked child cannot use it (``Closed``), and whatever the child does, the session of the
     process that began it goes on.
@@ -38,6 +60,10 @@ class Client:
         hello: the session to ask for.
         dialect: ``native``, ``json``, or ``None`` to take the native one where the server has it.
         timeout: seconds to wait for an answer; ``None`` waits for as long as it takes.
+        wait_timeout: seconds to wait for a server that is starting; 0 makes one attempt, ``None`` waits
+            for as long as it takes.
+        resume_timeout: seconds, but no more than ``timeout``, to try to go on when the connection breaks;
+            0 does not try, ``None`` tries for as long as it takes.
 
     Attributes:
         native: whether the native dialect is spoken.
@@ -55,15 +81,20 @@ class Client:
         *,
         dialect: str | None = None,
         timeout: float | None = None,
+        wait_timeout: float | None = 0.0,
+        resume_timeout: float | None = RESUME_SECONDS,
     ) -> None:
         check_seconds("timeout", timeout)
+        check_seconds("resume_timeout", resume_timeout, or_none_at_all=True)
+        self._connect = connect
         self._timeout = timeout
-        self._transport = connect(offered(dialect))
+        self._resume_timeout = resume_timeout
+        self._transport = keep_trying(lambda: connect(offered(dialect)), Patience(wait_timeout))
         try:
             self.native = is_native(self._transport.subprotocol)
             self.protocol = agreed(self._transport.subprotocol, dialect)
             if self.native:
-                self._transport.send(self.protocol.hello(hello))
+                self._send(self.protocol.hello(with_nonce(hello)))
                 self._receive()
         except BaseException:
             self._transport.close()
@@ -84,6 +115,7 @@ class Client:
         connect_timeout: float | None = 10.0,
         wait_timeout: float | None = 10.0,
         timeout: float | None = None,
+        resume_timeout: float | None = RESUME_SECONDS,
     ) -> Client:
         """A client of the server at a URL.
 
@@ -99,6 +131,8 @@ class Client:
             wait_timeout: seconds to wait for a server that is starting; 0 makes one attempt, ``None``
                 waits for as long as it takes.
             timeout: seconds to wait for an answer; ``None`` waits for as long as it takes.
+            resume_timeout: seconds, but no more than ``timeout``, to try to go on when the connection
+                breaks; 0 does not try, ``None`` tries for as long as it takes.
 
         Raises:
             ConnectFailed: if there is no server, or none comes in time.
@@ -112,19 +146,23 @@ class Client:
         address = websocket_url(url, render_mode=hello.config.get("render_mode"), view=view)
 
         def connect(subprotocols: tuple[str, ...]) -> Transport:
-            def attempt() -> Transport:
-                return SocketTransport(
-                    address,
-                    subprotocols=subprotocols,
-                    headers=headers,
-                    timeout=connect_timeout,
-                    ssl_context=ssl_context,
-                    proxy=proxy,
-                )
+            return SocketTransport(
+                address,
+                subprotocols=subprotocols,
+                headers=headers,
+                timeout=connect_timeout,
+                ssl_context=ssl_context,
+                proxy=proxy,
+            )
 
-            return keep_trying(attempt, Patience(wait_timeout))
-
-        return cls(connect, hello, dialect=dialect, timeout=timeout)
+        return cls(
+            connect,
+            hello,
+            dialect=dialect,
+            timeout=timeout,
+            wait_timeout=wait_timeout,
+            resume_timeout=resume_timeout,
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -238,13 +276,21 @@ class Client:
     def _send(self, data: Any) -> None:
         try:
             self._transport.send(data)
+        except ConnectionLost:
+            if not self._resumes:
+                self._fail()
+                raise
+            # Whoever awaits the answer finds the same and goes on; until then nothing is missed.
         except BaseException:  # Ctrl-C in the middle of a message, too
             self._fail()
             raise
 
     def _receive(self) -> Any:
         try:
-            data = self._transport.receive(self._timeout)
+            try:
+                data = self._transport.receive(self._timeout)
+            except ConnectionLost as loss:
+                return self._receive_resumed(loss)
             return self.protocol.receive(data)
         except SESSION_OVER:
             self._fail()
@@ -254,6 +300,48 @@ class Client:
         except BaseException:  # Ctrl-C, say: the answer that is still to come must not be the next one's
             self._fail()
             raise
+
+    @property
+    def _resumes(self) -> bool:
+        return self._resume_timeout != 0 and self.protocol.resumable
+
+    def _receive_resumed(self, loss: ConnectionLost) -> Any:
+        """What was awaited when the connection was lost, over another."""
+        if not self._resumes:
+            raise loss
+        resumption = Resumption(loss, shorter(self._resume_timeout, self._timeout))
+        greeting = self.protocol.signature is None
+        while True:
+            try:
+                welcome = self._resume()
+                if greeting:
+                    return welcome
+                data = self._transport.receive(self._timeout)
+            except (ConnectFailed, ConnectionLost, UnknownSession) as error:
+                pause = resumption.pause_after(error)
+            except BaseException:
+                self._fail()
+                raise
+            else:
+                return self.protocol.receive(data)
+            time.sleep(pause)
+
+    def _resume(self) -> Any:
+        """Claim the session over a new connection, and repeat what has no answer; the welcome."""
+        patience = self._timeout if self.protocol.signature is None else _WELCOME_SECONDS
+        self._transport.abandon()
+        self._transport = self._connect(offered("native"))
+        if not is_native(self._transport.subprotocol):
+            raise ProtocolViolation("who answers now in the server's place does not speak the native dialect")
+        self._transport.send(self.protocol.resume_hello())
+        try:
+            data = self._transport.receive(patience)
+        except DeadlineExceeded as error:
+            raise ConnectionLost("no welcome came over the new connection") from error
+        welcome = self.protocol.receive(data)
+        for _, request in self.protocol.unanswered():
+            self._transport.send(request)
+        return welcome
 
     def _fail(self) -> None:
         """After a broken connection or protocol there is nothing to go on with."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
+
+from msgspec.structs import replace
+
 from openenv_gym.errors import ProtocolViolation
 from openenv_gym.types import Signature
 from openenv_gym.version import __version__
@@ -10,7 +14,7 @@ from openenv_gym.wire.codecs.json import JsonClientCodec
 from openenv_gym.wire.codecs.native import SUBPROTOCOL, NativeCodec
 from openenv_gym.wire.messages import Hello
 
-__all__ = ["agreed", "default_hello", "is_native", "offered", "signature_of"]
+__all__ = ["agreed", "default_hello", "is_native", "offered", "signature_of", "with_nonce"]
 
 
 def offered(dialect: str | None) -> tuple[str, ...]:
@@ -41,6 +45,11 @@ def agreed(subprotocol: str | None, dialect: str | None) -> ClientProtocol:
 def default_hello() -> Hello:
     """One lane, as arrays."""
     return Hello(client=f"openenv-gym {__version__}")
+
+
+def with_nonce(hello: Hello) -> Hello:
+    """A hello by which its sender, and nobody else, can claim the session again."""
+    return replace(hello, nonce=secrets.token_urlsafe(24))
 
 
 def signature_of(protocol: ClientProtocol) -> Signature:

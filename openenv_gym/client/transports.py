@@ -16,12 +16,13 @@ import os
 import socket
 import ssl
 import time
+import weakref
 from contextlib import suppress
 from typing import Any, Protocol
 
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidURI
-from websockets.frames import Frame, Opcode
+from websockets.frames import Close, Frame, Opcode
 from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.uri import parse_uri
@@ -68,7 +69,7 @@ class Transport(Protocol):
         """Say goodbye and let go; may be called twice."""
 
     def abandon(self) -> None:
-        """Let go without a word, as a forked child must of what belongs to its parent."""
+        """Let go without a word: of a lost connection, or of what belongs to the parent of a forked child."""
 
 
 class SocketTransport:
@@ -129,6 +130,8 @@ class SocketTransport:
             self._socket.close()
             raise
         self._timeout: float | None = None
+        # A process that ends, or forgets its session, says goodbye; else the server would wait for it.
+        self._farewell = weakref.finalize(self, _say_goodbye, self._socket)
 
     def _shake_hands(self, headers: dict[str, str]) -> None:
         request = self._protocol.connect()
@@ -155,7 +158,7 @@ class SocketTransport:
         head = b""
         while b"\r\n\r\n" not in head and (data := self._socket.recv(_RECEIVE_BYTES)):
             head += data
-        if head.startswith(b"HTTP/1.1 101"):
+        if head.startswith(b"HTTP/1.1 101") and b"\r\n\r\n" in head:
             head, end, behind = head.partition(b"\r\n\r\n")
             self._protocol.receive_data(head + end)
             self._frames.feed(behind)
@@ -199,6 +202,8 @@ class SocketTransport:
             try:
                 count = self._fill()
             except TimeoutError as error:
+                if timeout is None or error.errno is not None:  # not ours: keepalive had no answer
+                    raise self._ended(error) from error
                 raise DeadlineExceeded(f"no answer in {timeout:g} seconds", timeout=timeout) from error
             except OSError as error:
                 raise self._ended(error) from error
@@ -310,6 +315,7 @@ class SocketTransport:
         if self._goodbye:
             return
         self._goodbye = True
+        self._farewell.detach()
         try:
             if self._protocol.state is State.OPEN:
                 self._socket.settimeout(1.0)
@@ -325,9 +331,17 @@ class SocketTransport:
     def abandon(self) -> None:
         """Let go of the descriptor without a word to the server."""
         self._goodbye = True
+        self._farewell.detach()
         descriptor = self._socket.detach()
         if descriptor >= 0:  # not closed already
             os.close(descriptor)
+
+
+def _say_goodbye(connection: socket.socket) -> None:
+    """Send a close frame, if it can be sent at once."""
+    with suppress(OSError, ValueError):
+        connection.settimeout(0)
+        connection.sendall(Frame(Opcode.CLOSE, Close(1000, "").serialize()).serialize(mask=True))
 
 
 _DATA = frozenset({Opcode.TEXT, Opcode.BINARY, Opcode.CONT})

@@ -18,6 +18,7 @@ from gymnasium import Space
 from openenv_gym.client.blocking import Client
 from openenv_gym.client.pages import fetch_json
 from openenv_gym.client.proxies import ProxyChoice
+from openenv_gym.client.resuming import RESUME_SECONDS
 from openenv_gym.envs.fields import FieldsLanes, Translation
 from openenv_gym.errors import (
     Closed,
@@ -132,6 +133,8 @@ class Options:
     """Seconds to wait for a connection."""
     wait_timeout: float | None = 10.0
     """Seconds to wait for a server that is starting."""
+    resume_timeout: float | None = RESUME_SECONDS
+    """Seconds to try to go on when the connection breaks."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be, by name."""
@@ -205,6 +208,7 @@ class Remote:
                 timeout=options.timeout,
                 connect_timeout=options.connect_timeout,
                 wait_timeout=options.wait_timeout,
+                resume_timeout=options.resume_timeout,
             )
 
         first = client()

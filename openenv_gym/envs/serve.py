@@ -27,6 +27,7 @@ def serve_gym(
     max_message_bytes: int = 16 * 2**20,
     max_json_depth: int = 64,
     idle_timeout: float = 900.0,
+    resume_grace: float = 60.0,
     step_timeout: float | None = None,
     isolation: str = "thread",
     token: str | None = None,
@@ -59,6 +60,8 @@ def serve_gym(
         max_message_bytes: the largest message, or HTTP body, that a client may send.
         max_json_depth: how deep the lists and objects of a JSON message may be nested.
         idle_timeout: seconds after which a session that is played over HTTP, and that nobody uses, ends.
+        resume_grace: seconds for which a session whose connection broke, without a goodbye, keeps its lanes
+            and waits for our client to come back; 0 ends it at once. OpenEnv's own JSON cannot come back.
         step_timeout: seconds that a reset or step may take; past it the session is over.
         isolation: ``thread``, or ``process``: each session's environment lives in a child process,
             which is killed when a step passes its deadline.
@@ -100,6 +103,7 @@ def serve_gym(
             "max_message_bytes": max_message_bytes,
             "max_json_depth": max_json_depth,
             "idle_timeout": idle_timeout,
+            "resume_grace": resume_grace,
             "step_timeout": step_timeout,
             "isolation": isolation,
         },

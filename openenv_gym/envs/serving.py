@@ -57,8 +57,8 @@ class GymServer:
 
     @property
     def busy(self) -> bool:
-        """Whether there are sessions."""
-        return self.house.active_sessions > 0
+        """Whether there are sessions that somebody is connected to."""
+        return self.house.active_sessions > self.house.parked
 
     def start(self) -> Self:
         """Serve on a thread of its own, and return once connections are accepted."""

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import gymnasium
 
 from openenv_gym.client.proxies import ProxyChoice
+from openenv_gym.client.resuming import RESUME_SECONDS
 from openenv_gym.envs.batches import error_of
 from openenv_gym.envs.copies import MadeAnew
 from openenv_gym.envs.observations import RowReader
@@ -44,6 +45,9 @@ class OpenEnvGym(MadeAnew, gymnasium.Env[Any, Any]):
         connect_timeout: seconds to wait for a connection.
         wait_timeout: seconds to wait for a server that is starting; 0 makes one attempt, ``None`` waits
             for as long as it takes.
+        resume_timeout: seconds, but no more than ``timeout``, to try to go on with the session when the
+            connection breaks; 0 does not try, ``None`` tries for as long as it takes. In the JSON dialect
+            a session ends with its connection.
 
     Raises:
         ConnectFailed: if no server answers.
@@ -82,6 +86,7 @@ class OpenEnvGym(MadeAnew, gymnasium.Env[Any, Any]):
         timeout: float | None = None,
         connect_timeout: float | None = 10.0,
         wait_timeout: float | None = 10.0,
+        resume_timeout: float | None = RESUME_SECONDS,
     ) -> None:
         self._remote = Remote(
             url,
@@ -100,6 +105,7 @@ class OpenEnvGym(MadeAnew, gymnasium.Env[Any, Any]):
                 timeout=timeout,
                 connect_timeout=connect_timeout,
                 wait_timeout=wait_timeout,
+                resume_timeout=resume_timeout,
             ),
         )
         signature = self._remote.signature
@@ -145,7 +151,7 @@ class OpenEnvGym(MadeAnew, gymnasium.Env[Any, Any]):
             ResetNeeded: before the first reset, and after the end of an episode.
             EnvironmentRaised: if the environment raises; reset it to go on.
             ServerClosed: if the server ended the session.
-            ConnectionLost: if the connection broke.
+            ConnectionLost: if the connection broke, and the session could not be taken up again.
         """
         rows = self._remote.lanes.step_one(action)
         return (

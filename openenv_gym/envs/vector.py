@@ -12,6 +12,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from openenv_gym.client.proxies import ProxyChoice
+from openenv_gym.client.resuming import RESUME_SECONDS
 from openenv_gym.envs.batches import Batches
 from openenv_gym.envs.copies import MadeAnew
 from openenv_gym.envs.infos import vector_infos
@@ -49,6 +50,9 @@ class OpenEnvVectorEnv(MadeAnew, VectorEnv[Any, Any, Any]):
         connect_timeout: seconds to wait for a connection.
         wait_timeout: seconds to wait for a server that is starting; 0 makes one attempt, ``None`` waits
             for as long as it takes.
+        resume_timeout: seconds, but no more than ``timeout``, to try to go on with the session when the
+            connection breaks; 0 does not try, ``None`` tries for as long as it takes. In the JSON dialect
+            a session ends with its connection.
 
     Raises:
         ConnectFailed: if no server answers.
@@ -86,6 +90,7 @@ class OpenEnvVectorEnv(MadeAnew, VectorEnv[Any, Any, Any]):
         timeout: float | None = None,
         connect_timeout: float | None = 10.0,
         wait_timeout: float | None = 10.0,
+        resume_timeout: float | None = RESUME_SECONDS,
     ) -> None:
         mode = autoreset_mode.value if isinstance(autoreset_mode, AutoresetMode) else autoreset_mode
         remote = Remote(
@@ -105,6 +110,7 @@ class OpenEnvVectorEnv(MadeAnew, VectorEnv[Any, Any, Any]):
                 timeout=timeout,
                 connect_timeout=connect_timeout,
                 wait_timeout=wait_timeout,
+                resume_timeout=resume_timeout,
             ),
         )
         self._batches = Batches(remote)

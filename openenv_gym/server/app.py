@@ -12,6 +12,7 @@ from fastapi import APIRouter, FastAPI
 
 from openenv_gym.errors import InvalidMessage
 from openenv_gym.server.attached import serve_attached
+from openenv_gym.server.attachments import Attachments
 from openenv_gym.server.bodies import documented
 from openenv_gym.server.connection import Connection, Receive, Send
 from openenv_gym.server.doors import Doorkeeper, Doors
@@ -46,12 +47,21 @@ class Application(FastAPI):
     Args:
         house: the sessions behind it.
         episodes: those of them that are played over HTTP.
+        attachments: those of them that a client can come back to.
         mode: ``production`` leaves out the routes that play an episode over HTTP.
     """
 
-    def __init__(self, house: House, episodes: Episodes | None = None, *, mode: Mode = "simulation") -> None:
+    def __init__(
+        self,
+        house: House,
+        episodes: Episodes | None = None,
+        attachments: Attachments | None = None,
+        *,
+        mode: Mode = "simulation",
+    ) -> None:
         self.house = house
         self._episodes = Episodes(house) if episodes is None else episodes
+        self._attachments = Attachments(house) if attachments is None else attachments
         self._enter: Any = self._serve
         super().__init__(
             title=f"{house.source.signature.env_id} (openenv-gym)",
@@ -79,6 +89,7 @@ class Application(FastAPI):
 
     async def close(self) -> None:
         """End the sessions that outlive a connection; the others end with theirs."""
+        await self._attachments.close()
         await self._episodes.close()
         self.house.close()
 
@@ -117,7 +128,7 @@ class Application(FastAPI):
         elif connection.query.get("session_id"):
             await serve_attached(self.house, self._episodes, connection)
         else:
-            await serve_websocket(self.house, self._episodes, connection)
+            await serve_websocket(self.house, self._attachments, self._episodes, connection)
 
 
 @asynccontextmanager
@@ -149,6 +160,7 @@ def _facts(house: House) -> APIRouter:
             "max_lanes": house.limits.max_lanes,
             "sessions": len(house.sessions),
             "max_sessions": house.limits.sessions,
+            "parked_sessions": house.parked,
             "abandoned_threads": house.abandoned_threads,
             "limits": house.limits.facts(),
         }

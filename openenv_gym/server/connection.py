@@ -24,11 +24,21 @@ Receive: TypeAlias = Callable[[], Awaitable[Event]]
 Send: TypeAlias = Callable[[Event], Awaitable[None]]
 
 NORMAL, PROTOCOL_ERROR, RESTARTING = 1000, 1002, 1012
+_NO_GOODBYE = frozenset({1005, 1006})
+"""What servers say of a connection that ended without a close frame: uvicorn the one, others the other."""
 _INBOX = 1024
 
 
 class Gone(Exception):
-    """The client said goodbye, or vanished."""
+    """The client said goodbye, or vanished.
+
+    Args:
+        code: with which the WebSocket was closed.
+    """
+
+    def __init__(self, code: int = NORMAL) -> None:
+        super().__init__(code)
+        self.vanished = code in _NO_GOODBYE
 
 
 class Connection:
@@ -60,7 +70,7 @@ class Connection:
         """
         event = await self._receive()
         if event["type"] == "websocket.disconnect":
-            raise Gone
+            raise Gone(event.get("code", 1005))
         data = event.get("bytes")
         return event["text"] if data is None else data
 

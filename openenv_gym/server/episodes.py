@@ -59,9 +59,9 @@ class _HttpProtocol(ServerProtocol):
 class Episode:
     """One HTTP session: its attachment, one request at a time, and the last answers.
 
-    The window of the attachment numbers what is done and is acknowledged at once, for HTTP has no
-    numbers. A repeated ``request_id`` is answered from a map beside it, which holds the last 64
-    answers of the session by kind of request and id; what is older is done again.
+    HTTP has no numbers, so requests are numbered here: a ``request_id`` has the number that its kind of
+    request had when it came first, and the attachment's window, which knows nothing of HTTP, gives the
+    kept answer. The last 64 of these are kept; what is older, or has no id, is done again.
 
     Attributes:
         id: the session's.
@@ -83,7 +83,7 @@ class Episode:
         self.tell: Callable[[OpenEnvGymError], None] | None = None
         self.lock = asyncio.Lock()
         self._seq = 0
-        self._answers: dict[tuple[str, str], Any] = {}
+        self._numbers: dict[tuple[str, str], int] = {}
 
     @property
     def in_use(self) -> bool:
@@ -96,25 +96,27 @@ class Episode:
         Raises:
             OpenEnvGymError: what the session answered; it is kept like any other answer.
         """
-        key = None if request_id is None else (kind, request_id)
-        if key is None or key not in self._answers:
-            self._seq += 1
-            work = partial(self.attachment.receive, build(self._seq), self._seq - 1)
-            encoded = await perform(work)
-            assert encoded is not None, "a request with a new number is answered"
-            answer = encoded.payload
-            if key is not None:
-                self._keep(key, answer)
-        else:
-            answer = self._answers[key]
+        seq = self._number(kind, request_id)
+        encoded = await perform(partial(self.attachment.receive, build(seq), 0))
+        assert encoded is not None, "one request is done at a time, so none is joined"
+        if request_id is None:
+            self.attachment.forget(seq)
+        answer = encoded.payload
         if isinstance(answer, OpenEnvGymError):
             raise answer.with_traceback(None)
         return answer
 
-    def _keep(self, key: tuple[str, str], answer: Any) -> None:
-        if len(self._answers) >= _KEPT_ANSWERS:
-            self._answers.pop(next(iter(self._answers)))
-        self._answers[key] = answer
+    def _number(self, kind: str, request_id: str | None) -> int:
+        """The number of a request: the one that it had, or the next."""
+        key = None if request_id is None else (kind, request_id)
+        if key is not None and key in self._numbers:
+            return self._numbers[key]
+        self._seq += 1
+        if key is not None:
+            if len(self._numbers) >= _KEPT_ANSWERS:
+                self.attachment.forget(self._numbers.pop(next(iter(self._numbers))))
+            self._numbers[key] = self._seq
+        return self._seq
 
 
 class Episodes:

@@ -14,7 +14,6 @@ from openenv_gym.errors import (
     HostedError,
     InvalidArgument,
     OpenEnvGymError,
-    UnknownSession,
 )
 from openenv_gym.hosting.contract import HostedEnv
 from openenv_gym.hosting.shelf import Choice, Shelf
@@ -59,6 +58,8 @@ class House:
         self.active_lanes = 0
         self.active_sessions = 0
         self.busy = 0
+        self.parked = 0
+        """Sessions whose client has vanished, and may come back."""
         self._probes = 0
         self.closing = False
         self.make_room: Callable[[], Awaitable[bool]] | None = None
@@ -221,8 +222,6 @@ class House:
             runner.stop()
 
     def _check_hello(self, hello: Hello, *, native: bool) -> None:
-        if hello.attach is not None:
-            raise UnknownSession("there is no session of that token; begin a new one")
         if type(hello.lanes) is not int or hello.lanes < 1:
             raise InvalidArgument(f"a session has at least one lane, not {hello.lanes!r:.40}")
         if native and hello.view == "typed":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -24,6 +25,8 @@ class Limits:
     """How deep the lists and objects of a JSON message may be nested."""
     idle_timeout: float = 900.0
     """Seconds after which a session that is played over HTTP, and that nobody uses, ends."""
+    resume_grace: float = 60.0
+    """Seconds for which a native session whose connection broke waits for its client; 0: it ends at once."""
     step_timeout: float | None = None
     """Seconds that a reset, a step or any other request may take; past it the session is over."""
     isolation: str = "thread"
@@ -39,6 +42,9 @@ class Limits:
             seconds = getattr(self, name)
             if seconds is not None and not (type(seconds) in (int, float) and seconds > 0):
                 raise InvalidArgument(f"{name} is {seconds!r:.40}; more than 0 seconds were expected")
+        grace = self.resume_grace
+        if not (type(grace) in (int, float) and 0 <= grace < math.inf):
+            raise InvalidArgument(f"resume_grace is {grace!r:.40}; a number of seconds was expected, or 0")
         if self.isolation not in ("thread", "process"):
             raise InvalidArgument(f"isolation is 'thread' or 'process', not {self.isolation!r:.40}")
 

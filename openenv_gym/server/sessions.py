@@ -1,13 +1,12 @@
 """Sessions and attachments.
 
 A **session** is one hosted environment with its lanes, its thread and its cost. An **attachment**
-is who speaks to it: a token, a view of the environment, and the exactly-once window. A connection
-is neither: it only carries an attachment's bytes.
+is who speaks to it: a view of the environment, and the exactly-once window. A connection is
+neither: it only carries an attachment's bytes.
 """
 
 from __future__ import annotations
 
-import secrets
 import time
 import uuid
 from collections.abc import Callable
@@ -79,14 +78,14 @@ class Attachment:
     session's thread.
 
     Attributes:
+        protocol: what its connections speak, one after the other.
         over: whether the environment's process has died; the answer that says so is the last.
     """
 
     def __init__(self, session: Session, hello: Hello, protocol: ServerProtocol) -> None:
         self.session = session
         self.over = False
-        self.token = secrets.token_urlsafe(16)
-        self._protocol = protocol
+        self.protocol = protocol
         self._hosted = session.hosted
         self._lanes = session.signature.lanes
         signature = session.signature
@@ -114,15 +113,26 @@ class Attachment:
         self.out = FieldsAnswer(view)
         self._actions = lambda slots, requests: [view.action_in(fields) for fields in requests]
 
-    def welcome(self, limits: Limits, server: str) -> Welcome:
-        """The answer to the hello."""
+    @property
+    def received(self) -> int:
+        """The highest number of a request that has come."""
+        return self._window.newest
+
+    def forget(self, seq: int) -> None:
+        """Keep the answer to a request no longer, whatever the client has acknowledged."""
+        self._window.drop(seq)
+
+    def welcome(self, limits: Limits, server: str, *, token: str, resumed: bool) -> Welcome:
+        """The answer to a hello."""
         return Welcome(
             signature=signatures.to_plain(self.session.signature),
             observation=None if self._observation is None else self._observation.describe(),
             action=None if self._action is None else self._action.describe(),
             limits=limits.facts(),
-            token=self.token,
+            token=token,
             server=server,
+            resumed=resumed,
+            received=self.received,
         )
 
     def receive(self, message: Incoming, ack: int) -> Encoded | None:
@@ -144,10 +154,10 @@ class Attachment:
             answer = self._perform(message)
         except OpenEnvGymError as error:
             self.over = isinstance(error, EnvironmentDied)
-            answer = Encoded(self._protocol.encode_error(message.seq, error))
+            answer = Encoded(self.protocol.encode_error(message.seq, error))
         except FAILURES as error:  # a hosted environment outside of its own boundary
             answer = Encoded(
-                self._protocol.encode_error(message.seq, raised(error, type(message).__name__.lower()))
+                self.protocol.encode_error(message.seq, raised(error, type(message).__name__.lower()))
             )
         self._window.keep(message.seq, answer)
         return answer
@@ -197,7 +207,7 @@ class Attachment:
         match message:
             case Render():
                 frame, mode = self._render(lane)
-                return Encoded(self._protocol.encode_frame(message.seq, frame, mode))
+                return Encoded(self.protocol.encode_frame(message.seq, frame, mode))
             case State(agent=agent):
                 assert lane is not None
                 value = self._state(lane, self._check_agent(agent))
@@ -206,7 +216,7 @@ class Attachment:
                 value = self._hosted.observe(lane, self._check_agent(agent))
             case Call(name=name, args=args):
                 value = self._hosted.call(lane, name, args)
-        return Encoded(self._protocol.encode_value(message.seq, value))
+        return Encoded(self.protocol.encode_value(message.seq, value))
 
     def _state(self, lane: int, agent: int) -> dict[str, Any]:
         """What OpenEnv calls state; the episodes of autoresets are the named one's ``.1``, ``.2``, ..."""

@@ -1,7 +1,8 @@
-"""A WebSocket on ``/ws`` with a session of its own: carries an attachment's messages, in either dialect.
+"""A WebSocket on ``/ws`` that HTTP knows nothing of: carries an attachment's messages, in either dialect.
 
 A session that steps on the event loop is pumped in one coroutine: receive, step, send. A session
-with a thread of its own needs a second one that goes on reading.
+with a thread of its own needs a second one that goes on reading. In the native dialect a connection that
+breaks leaves its attachment to :mod:`openenv_gym.server.attachments`; in JSON the session ends with it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from openenv_gym.errors import DeadlineExceeded, OpenEnvGymError, ProtocolViolation
+from openenv_gym.server.attachments import Attachments, Berth
 from openenv_gym.server.connection import NORMAL, PROTOCOL_ERROR, RESTARTING, Connection, Gone, Inbox
 from openenv_gym.server.direct import EXTENSION
 from openenv_gym.server.episodes import Episodes
@@ -23,27 +25,58 @@ from openenv_gym.wire.blocks import Kind
 from openenv_gym.wire.codecs.native import SUBPROTOCOL
 from openenv_gym.wire.messages import Close, Hello, Mcp
 from openenv_gym.wire.server import ServerProtocol
+from openenv_gym.wire.tenure import Tenure, taken_over
 
 __all__ = ["serve_websocket"]
 
+_LAST_WORD_SECONDS = 1.0
 _REQUESTS = frozenset((Kind.STEP, Kind.RESET, Kind.STATE, Kind.OBSERVE, Kind.RENDER, Kind.CALL))
 
 
-async def serve_websocket(house: House, episodes: Episodes, connection: Connection) -> None:
-    """Serve one connection and its session until either side ends it."""
-    await _Pump(house, episodes, connection).serve()
+async def serve_websocket(
+    house: House, attachments: Attachments, episodes: Episodes, connection: Connection
+) -> None:
+    """Serve one connection, and its session until either side ends it."""
+    await _Pump(house, attachments, episodes, connection).serve()
 
 
 class _Pump:
-    def __init__(self, house: House, episodes: Episodes, connection: Connection) -> None:
-        self._house, self._episodes, self._connection = house, episodes, connection
+    def __init__(
+        self, house: House, attachments: Attachments, episodes: Episodes, connection: Connection
+    ) -> None:
+        self._house, self._attachments, self._episodes = house, attachments, episodes
+        self._connection = connection
+        self._task: asyncio.Task[Any] | None = None
+        self._tenure: Tenure[Berth] | None = None
+        self._resumed = False
+        self._displaced = False
+        self._vanished = False
         self._offer_direct = connection.extensions.get(EXTENSION)
         offers_arrays = "array" in house.source.signature.views
         self._native = offers_arrays and SUBPROTOCOL in connection.subprotocols
         self._protocol = ServerProtocol(native=self._native, max_json_depth=house.limits.max_json_depth)
 
     async def serve(self) -> None:
+        self._task = asyncio.current_task()
         await self._connection.accept(SUBPROTOCOL if self._native else None)
+        try:
+            await self._serve()
+        except asyncio.CancelledError:
+            if not self._displaced or self._task is None:
+                raise
+            self._task.uncancel()
+            async with asyncio.timeout(_LAST_WORD_SECONDS):  # it may be half dead
+                await self._refuse(taken_over())
+
+    def displace(self) -> None:
+        """Stop, for a newer connection has the attachment; nothing that arrives here is done any more."""
+        self._displaced = True
+        if self._offer_direct is not None:
+            self._offer_direct(None)
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _serve(self) -> None:
         try:
             attachment = await self._greet()
         except Gone:
@@ -51,22 +84,28 @@ class _Pump:
         except OpenEnvGymError as error:
             await self._refuse(error)
             return
+        over = True
         try:
-            if self._native:
-                await self._welcome(attachment)
+            if self._tenure is not None:
+                await self._welcome(attachment, self._tenure.token)
             pump = self._pump_inline if attachment.session.runner.inline else self._pump_thread
             await pump(attachment)
-        except Gone:
-            pass
+        except Gone as gone:
+            over = not gone.vanished
         except (ProtocolViolation, DeadlineExceeded) as error:
             await self._refuse(error)
         except asyncio.CancelledError:
-            # The server shuts down and has lost its patience with a step that does not end.
-            self._house.forsake(attachment)
+            if not self._displaced:
+                # The server shuts down and has lost its patience with a step that does not end.
+                self._house.forsake(attachment)
+            raise
         finally:
             if self._offer_direct is not None:
                 self._offer_direct(None)
-            await self._house.detach(attachment)
+            if self._tenure is None:
+                await self._house.detach(attachment)
+            else:
+                await self._attachments.part(self._tenure, self, over=over)
 
     async def _greet(self) -> Attachment:
         if not self._native:
@@ -75,7 +114,10 @@ class _Pump:
         if not isinstance(hello, Hello):  # a goodbye: the only other message that may come first
             await self._connection.close()
             raise Gone
-        return await self._house.attach(hello, self._protocol)
+        self._tenure, attachment, resumed = await self._attachments.claim(hello, self._protocol, self)
+        self._protocol = attachment.protocol
+        self._resumed = resumed
+        return attachment
 
     def _implied_hello(self) -> Hello:
         """What the query says in the place of a hello."""
@@ -83,12 +125,20 @@ class _Pump:
         config = {"render_mode": query["render_mode"]} if "render_mode" in query else {}
         return Hello(view=query.get("view", "typed"), config=config)
 
-    async def _welcome(self, attachment: Attachment) -> None:
-        welcome = attachment.welcome(self._house.limits, f"openenv-gym {__version__}")
-        await self._connection.send(self._protocol.codec.encode(welcome))
+    async def _welcome(self, attachment: Attachment, token: str) -> None:
+        server = f"openenv-gym {__version__}"
+        welcome = attachment.welcome(self._house.limits, server, token=token, resumed=self._resumed)
+        await self._send(self._protocol.codec.encode(welcome))
+
+    async def _send(self, message: Any) -> None:
+        """Send to a client that may have vanished; what it said before is still to be read."""
+        try:
+            await self._connection.send(message)
+        except OSError:
+            self._vanished = True
 
     async def _pump_inline(self, attachment: Attachment) -> None:
-        receive, send, decode = self._connection.receive, self._connection.send, self._protocol.receive
+        receive, send, decode = self._connection.receive, self._send, self._protocol.receive
         answer = attachment.receive
         if self._offer_direct is not None:
             self._offer_direct(self._direct(attachment) if self._native else self._direct_text(attachment))
@@ -96,6 +146,8 @@ class _Pump:
             message, ack = decode(await receive())
             if type(message) is Close:
                 break
+            if self._vanished:
+                continue  # nobody hears the answer; who comes back asks again
             if type(message) is Mcp:
                 await self._answer_call(attachment, message)
             elif (encoded := answer(message, ack)) is not None:
@@ -143,6 +195,8 @@ class _Pump:
                 if type(message) is Close:
                     await self._connection.close()
                     return
+                if self._vanished:
+                    continue
                 self._house.busy += 1
                 try:
                     if type(message) is Mcp:
@@ -151,10 +205,10 @@ class _Pump:
                     work = partial(attachment.receive, message, ack)
                     encoded = await perform(attachment, work, type(message).__name__.lower())
                     if encoded is not None:
-                        await self._connection.send(encoded.payload)
+                        await self._send(encoded.payload)
                 finally:
                     self._house.busy -= 1
-                if attachment.over:
+                if attachment.over and not self._vanished:
                     await self._connection.close(NORMAL, "the environment's process ended")
                     return
                 if self._house.closing:
@@ -165,7 +219,7 @@ class _Pump:
 
     async def _answer_call(self, attachment: Attachment, message: Mcp) -> None:
         answer = await answer_call(self._episodes, message.data, own=attachment.session.id)
-        await self._connection.send(self._protocol.codec.encode(Mcp(answer)))
+        await self._send(self._protocol.codec.encode(Mcp(answer)))
 
     async def _refuse(self, error: OpenEnvGymError) -> None:
         """Say why the session ends, and end it."""

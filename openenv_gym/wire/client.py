@@ -3,6 +3,12 @@
 Calls give bytes or text to send; :meth:`ClientProtocol.receive` takes what arrived and gives the
 answer to the oldest or named request, or raises the error that the server named. A pump outside
 owns the socket and the clock. Both dialects drive the same machine; only the codec differs.
+
+In the native dialect a session outlives its connection: the machine keeps the bytes of each request
+until its answer has come. After a cut the pump opens a new connection, sends what
+:meth:`ClientProtocol.resume_hello` gives, hands in the welcome, and sends what
+:meth:`ClientProtocol.unanswered` gives; then answers come as before. See
+:mod:`openenv_gym.wire.tenure` for why nothing happens twice.
 """
 
 from __future__ import annotations
@@ -10,6 +16,8 @@ from __future__ import annotations
 import math
 from enum import Enum, auto
 from typing import Any, Protocol
+
+from msgspec.structs import replace
 
 from openenv_gym.errors import (
     Closed,
@@ -49,6 +57,8 @@ class ClientState(Enum):
     """The hello was sent; the welcome is due."""
     OPEN = auto()
     """Requests may be sent."""
+    RESUMING = auto()
+    """The connection was lost and another hello sent; the welcome is due. Requests wait for it."""
     CLOSED = auto()
     """The session is over."""
 
@@ -85,8 +95,10 @@ class ClientProtocol:
         self._codec = codec
         self._seq = 0
         self._ack = 0
-        self._due: dict[int, type] = {}
-        self._asked_lanes = 1
+        self._due: dict[int, tuple[type, Any]] = {}
+        self._last_step = 0
+        self._hello = Hello()
+        self._welcomed: Welcome | None = None
         self._max_bytes: float = math.inf
         self.state = ClientState.OPEN if implied_hello else ClientState.FRESH
         self.signature: Signature | None = None
@@ -103,8 +115,33 @@ class ClientProtocol:
         if self.state is not ClientState.FRESH:
             raise InvalidMessage("a session says hello once; begin another session for another hello")
         self.state = ClientState.GREETING
-        self._asked_lanes = hello.lanes
+        self._hello = hello
         return self._codec.encode(hello)
+
+    @property
+    def resumable(self) -> bool:
+        """Whether the session, or the hello for it, can go on over another connection."""
+        if self.state is ClientState.GREETING:
+            return bool(self._hello.nonce)
+        return self.state in _ESTABLISHED and bool(self.limits.get("resume_grace"))
+
+    def resume_hello(self) -> Any:
+        """What to send first on a new connection, in the place of one that was lost.
+
+        Raises:
+            Closed: if there is nothing to go on with.
+        """
+        if not self.resumable:
+            raise Closed("this session cannot go on over another connection; make a new environment")
+        token = None
+        if self._welcomed is not None:
+            token, self.state = self._welcomed.token, ClientState.RESUMING
+        self._hello = replace(self._hello, attach=token, generation=self._hello.generation + 1)
+        return self._codec.encode(self._hello)
+
+    def unanswered(self, after: int = 0) -> list[tuple[int, Any]]:
+        """The numbers and bytes of the requests above ``after`` that have no answer, or not all of it."""
+        return [(seq, data) for seq, (_, data) in self._due.items() if seq > after]
 
     def step(self, slots: Slots | None, actions: Any) -> Any:
         """A step to send: a batch of actions, one for each slot.
@@ -113,8 +150,11 @@ class ClientProtocol:
             InvalidAction: if the actions do not fit; nothing was numbered or sent.
         """
         self._require_open()
+        if self._due:
+            self._own_last_step()
         data = self._codec.encode_step(self._seq + 1, self._ack, slots, actions)
         self._expect(Answer, data)
+        self._last_step = self._seq
         return data
 
     def step_one(self, action: Any) -> Any:
@@ -124,8 +164,11 @@ class ClientProtocol:
             InvalidAction: if the action does not fit; nothing was numbered or sent.
         """
         self._require_open()
+        if self._due:
+            self._own_last_step()
         data = self._codec.encode_step_one(self._seq + 1, self._ack, action)
         self._expect(Answer, data)
+        self._last_step = self._seq
         return data
 
     def reset(
@@ -160,7 +203,7 @@ class ClientProtocol:
         said = self.state
         self.state = ClientState.CLOSED
         self._due.clear()
-        return self._codec.encode(Close()) if said is ClientState.OPEN else None
+        return self._codec.encode(Close()) if said in _ESTABLISHED else None
 
     def lost(self) -> None:
         """The connection is gone, and the session with it."""
@@ -188,12 +231,15 @@ class ClientProtocol:
             case Welcome() if self.state is ClientState.GREETING:
                 self._welcome(message)
                 return message
+            case Welcome() if self.state is ClientState.RESUMING:
+                self._welcome_back(message)
+                return message
             case Error():
                 raise self._failed(message)
         raise ProtocolViolation(f"the server sent a {type(message).__name__}, which was not due")
 
     def _require_open(self) -> None:
-        if self.state is not ClientState.OPEN:
+        if self.state not in _ESTABLISHED:
             raise Closed("this session is over; make a new environment")
 
     def _request(self, message: Message, answer: type) -> Any:
@@ -202,8 +248,15 @@ class ClientProtocol:
         self._expect(answer, data)
         return data
 
+    def _own_last_step(self) -> None:
+        """Copy the step whose buffer the next one is written into, if it may have to be sent again."""
+        due = self._due.get(self._last_step)
+        if due is not None:
+            answer, data = due
+            self._due[self._last_step] = answer, bytes(data) if type(data) is bytearray else data
+
     def _expect(self, answer: type, data: Any) -> None:
-        """Number a request that will now be sent."""
+        """Number a request that will now be sent, and keep it."""
         if len(data) > self._max_bytes:
             raise InvalidArgument(
                 f"a request of {len(data)} bytes; the server takes at most {self._max_bytes}, which its "
@@ -211,14 +264,14 @@ class ClientProtocol:
                 max_message_bytes=self._max_bytes,
             )
         self._seq += 1
-        self._due[self._seq] = answer
+        self._due[self._seq] = answer, data
 
     def _settle(self, seq: int, kind: type, *, more: bool = False) -> None:
         due = self._due.get(seq)
-        if due is not kind:
+        if due is None or due[0] is not kind:
             raise ProtocolViolation(
                 f"the server answered request {seq} with a {kind.__name__}; due was "
-                + (due.__name__ if due else f"an answer to one of {sorted(self._due)}")
+                + (due[0].__name__ if due else f"an answer to one of {sorted(self._due)}")
             )
         if not more:
             del self._due[seq]
@@ -226,9 +279,9 @@ class ClientProtocol:
 
     def _welcome(self, welcome: Welcome) -> None:
         self.signature = signatures.from_plain(welcome.signature)
-        if self.signature.lanes != self._asked_lanes:  # nothing is allocated on the server's word
+        if self.signature.lanes != self._hello.lanes:  # nothing is allocated on the server's word
             raise ProtocolViolation(
-                f"{self._asked_lanes} lanes were asked for, the server gives {self.signature.lanes}"
+                f"{self._hello.lanes} lanes were asked for, the server gives {self.signature.lanes}"
             )
         observation, action = signatures.layouts_of(self.signature)
         for name, ours, theirs in (
@@ -244,6 +297,24 @@ class ClientProtocol:
             self._codec.agree(self.signature.lanes, observation, action, agents=len(self.signature.agents))
         self.limits, self.server = welcome.limits, welcome.server
         self._max_bytes = self.limits.get("max_message_bytes", math.inf)
+        self._welcomed = welcome
+        self.state = ClientState.OPEN
+
+    def _welcome_back(self, welcome: Welcome) -> None:
+        """Go on, if it is the session that was lost."""
+        before = self._welcomed
+        assert before is not None
+        if not welcome.resumed or (welcome.observation, welcome.action) != (
+            before.observation,
+            before.action,
+        ):
+            raise ProtocolViolation("the server welcomes to another session than the one to go on with")
+        if not self._ack <= welcome.received <= self._seq:
+            raise ProtocolViolation(
+                f"the server has had {welcome.received} requests of this session; {self._seq} were sent, "
+                f"and {self._ack} answered"
+            )
+        self._welcomed = welcome
         self.state = ClientState.OPEN
 
     def _failed(self, message: Error) -> OpenEnvGymError:
@@ -253,3 +324,6 @@ class ClientProtocol:
         else:  # about the session, not about a request
             self.lost()
         return error_from_wire(message.code, message.message, message.fields, cause=message.cause)
+
+
+_ESTABLISHED = (ClientState.OPEN, ClientState.RESUMING)

@@ -42,8 +42,10 @@ class Hello(Struct, frozen=True):
         autoreset: the mode for all lanes, as Gymnasium names it.
         exact: whether an observation that its column holds only by a cast must travel exactly too.
         config: ``render_mode``; and what the operator allows of ``env_id`` and ``env_kwargs``, plain JSON.
-        attach: the token of a session to join instead of a new one.
+        attach: the token of an attachment to go on with, instead of a new session.
         client: name and version of the client, for the log.
+        nonce: drawn by the client for each session; claims the session again if its welcome is lost.
+        generation: which of the hellos of one session this is, counted by the client.
     """
 
     lanes: int = 1
@@ -53,6 +55,8 @@ class Hello(Struct, frozen=True):
     config: dict[str, Plain] = field(default_factory=dict)
     attach: str | None = None
     client: str = ""
+    nonce: str = ""
+    generation: int = 0
 
 
 class Welcome(Struct, frozen=True):
@@ -63,8 +67,10 @@ class Welcome(Struct, frozen=True):
         observation: leaves of the observation column block, or ``None``: observations are values.
         action: leaves of the action column block, or ``None``: actions are values.
         limits: what the server gives at most, by name: ``max_lanes``, ``max_message_bytes``, ...
-        token: names this attachment.
+        token: names this attachment; the server alone knows what is in it.
         server: name and version of the server.
+        resumed: whether the attachment was there already.
+        received: the highest number of a request that has come.
     """
 
     signature: dict[str, Plain]
@@ -73,6 +79,8 @@ class Welcome(Struct, frozen=True):
     limits: dict[str, Plain]
     token: str
     server: str
+    resumed: bool = False
+    received: int = 0
 
 
 class Reset(Struct, frozen=True):

@@ -1,7 +1,8 @@
 """The exactly-once window: a repeated request gets the kept answer, and nothing is stepped twice.
 
 Requests of one attachment are numbered 1, 2, 3, ... An answer is kept until the client says, with
-the ``ack`` of a later request, that it has it. Pure bookkeeping over whatever an answer is.
+the ``ack`` of a later request, that it has it. Pure bookkeeping over whatever an answer is: one
+message, or several that are kept, and given again, as one.
 """
 
 from __future__ import annotations
@@ -54,6 +55,11 @@ class Window(Generic[T]):
         """How many answers are kept."""
         return len(self._kept)
 
+    @property
+    def newest(self) -> int:
+        """The highest number that was admitted."""
+        return self._newest
+
     def admit(self, seq: int, ack: int) -> Verdict:
         """Judge a request, and forget the answers that ``ack`` says have arrived.
 
@@ -89,10 +95,14 @@ class Window(Generic[T]):
         if ack > self._newest or (self._running and ack >= min(self._running)):
             raise InvalidMessage(f"acknowledged request {ack} was not answered yet")
         for seq in range(self._acked + 1, ack + 1):
-            answer = self._kept.pop(seq)
-            if self._forget is not None:
-                self._forget(answer)
+            self.drop(seq)
         self._acked = max(self._acked, ack)
+
+    def drop(self, seq: int) -> None:
+        """Forget one answer, whatever was acknowledged; does nothing if it is not kept."""
+        answer = self._kept.pop(seq, None)
+        if answer is not None and self._forget is not None:
+            self._forget(answer)
 
     def keep(self, seq: int, answer: T) -> None:
         """The answer to a running request."""

@@ -69,7 +69,7 @@ def open_client(request: pytest.FixtureRequest) -> Iterator[OpenClient]:
 @pytest.fixture(scope="module")
 def cartpole() -> Iterator[GymServer]:
     """CartPole, stepped on the event loop."""
-    with serve_gym("CartPole-v1", port=0, block=False) as server:
+    with serve_gym("CartPole-v1", port=0, block=False, resume_grace=0.5) as server:
         yield server
 
 

@@ -311,7 +311,7 @@ def test_a_cut_in_the_middle_of_an_answer(
     open_client: OpenClient, cartpole: GymServer, passed: int, reset: bool
 ) -> None:
     with CuttingProxy(cartpole.url) as proxy:
-        client = open_client(proxy.url)
+        client = open_client(proxy.url, resume_timeout=0)
         client.reset(seeds=[0])
         proxy.cut_after(passed, reset=reset)
         with pytest.raises(ConnectionLost):

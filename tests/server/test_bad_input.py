@@ -270,10 +270,11 @@ def test_a_client_that_vanishes_amid_a_step(servers: dict[str, GymServer], road:
 
 def test_a_server_that_vanishes_amid_an_episode() -> None:
     with ServerProcess(serve_command("tests.environments:Counter")) as server:
-        one, text = OpenEnvGym(server.url), OpenEnvGym(server.url, dialect="json")
-        many = OpenEnvVectorEnv(server.url, 3)
+        one = OpenEnvGym(server.url, resume_timeout=0.2)
+        text = OpenEnvGym(server.url, dialect="json")
+        many = OpenEnvVectorEnv(server.url, 3, resume_timeout=0.2)
         fields = OpenEnvClient(server.url).sync()
-        raw = Client.to(server.url, Hello(lanes=2))
+        raw = Client.to(server.url, Hello(lanes=2), resume_timeout=0)
         for each in (one, text, many, fields, raw):
             each.reset()
         server.process.kill()

@@ -182,6 +182,7 @@ def test_health_and_the_welcome_tell_the_limits() -> None:
         "max_message_bytes": 5000,
         "max_json_depth": 9,
         "idle_timeout": 5.0,
+        "resume_grace": 3.0,
         "step_timeout": 2.5,
         "isolation": "thread",
     }
@@ -200,6 +201,8 @@ def test_health_and_the_welcome_tell_the_limits() -> None:
         {"max_message_bytes": -1},
         {"max_json_depth": 0},
         {"idle_timeout": 0},
+        {"resume_grace": -1},
+        {"resume_grace": float("inf")},
         {"step_timeout": 0.0},
         {"step_timeout": float("nan")},
         {"isolation": "container"},

@@ -29,6 +29,7 @@ def test_health_says_how_full_it_is(server: GymServer) -> None:
         "max_lanes": 9,
         "sessions": 0,
         "max_sessions": 9,
+        "parked_sessions": 0,
         "abandoned_threads": 0,
         "limits": server.house.limits.facts(),
     }

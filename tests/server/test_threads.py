@@ -22,7 +22,7 @@ from tests.served import eventually, health
 def test_one_thread_from_construction_to_close(
     env: type[Diary], render_mode: str | None, inline: bool, vanish: bool
 ) -> None:
-    with serve_gym(env, port=0, block=False) as server:
+    with serve_gym(env, port=0, block=False, resume_grace=0.1) as server:
         probes = len(Diary.visits)
         config = {} if render_mode is None else {"render_mode": render_mode}
         clients = [Client.to(server.url, Hello(lanes=2, config=config)) for _ in range(2)]

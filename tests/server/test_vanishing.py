@@ -1,4 +1,7 @@
-"""A client that goes frees its lanes, however it goes; and nothing is left of a hundred of them."""
+"""A client that goes frees its lanes, however it goes; and nothing is left of a hundred of them.
+
+Who goes without a goodbye keeps them for the grace, in the native dialect.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ time.sleep(60)
 
 @pytest.mark.parametrize("env", [Counter, Sleeper])
 def test_a_killed_client_frees_its_lanes(env: type[Counter]) -> None:
-    with serve_gym(env, port=0, block=False) as server:
+    with serve_gym(env, port=0, block=False, resume_grace=0.5) as server:
         player = subprocess.Popen(
             [sys.executable, "-c", PLAYER, server.url], stdout=subprocess.PIPE, cwd=ROOT
         )
@@ -46,8 +49,10 @@ def test_a_killed_client_frees_its_lanes(env: type[Counter]) -> None:
         finally:
             player.send_signal(signal.SIGKILL)
             player.communicate()
+        assert eventually(lambda: server.house.parked == 1)
+        assert server.house.active_lanes == 5
         assert eventually(lambda: health(server.url)["active_lanes"] == 0)
-        assert health(server.url)["sessions"] == 0
+        assert health(server.url)["sessions"] == health(server.url)["parked_sessions"] == 0
 
 
 @pytest.mark.parametrize("env", [Counter, Sleeper])
@@ -56,7 +61,7 @@ def test_a_killed_client_frees_its_lanes(env: type[Counter]) -> None:
 def test_a_socket_that_closes_without_goodbye_frees_its_lanes(
     env: type[Counter], reset: bool, dialect: str
 ) -> None:
-    with serve_gym(env, port=0, block=False) as server:
+    with serve_gym(env, port=0, block=False, resume_grace=0) as server:
         client = Client.to(server.url, dialect=dialect)
         client.reset()
         assert eventually(lambda: health(server.url)["active_lanes"] == 1)

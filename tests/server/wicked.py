@@ -95,7 +95,7 @@ class WickedTyped(Counting):
 
 @contextmanager
 def wicked(road: str) -> Iterator[GymServer]:
-    limits: dict[str, Any] = {"max_message_bytes": MAX_BYTES}
+    limits: dict[str, Any] = {"max_message_bytes": MAX_BYTES, "resume_grace": 0.2}
     if road in TYPED:
         limits |= {"step_timeout": STEP_SECONDS}
         app = create_app(WickedTyped, Count, Counted, max_concurrent_envs=MAX_LANES, **limits)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from gymnasium.spaces import Box
 from hypothesis import given, settings
+from msgspec.structs import replace
 
 from openenv_gym.errors import (
     CapacityReached,
@@ -391,3 +392,71 @@ def test_an_answer_in_json_to_no_request_is_a_violation() -> None:
 def test_the_only_space_of_two_agents_is_their_common_one() -> None:
     client = open_client(signature_of(Box(0, 1, (2,)), lanes=1, agents=("a", "b")))
     assert client.signature is not None and len(client.signature.observation_spaces) == 2
+
+
+# after a cut ------------------------------------------------------------------------------------------
+
+GRACE = {"max_lanes": 64, "max_message_bytes": 2**24, "resume_grace": 60.0}
+
+
+def resumable_client() -> ClientProtocol:
+    client = ClientProtocol(NativeCodec())
+    client.hello(Hello(lanes=3, nonce="n" * 24))
+    client.receive(CODEC.encode(welcome_of(SIGNATURE, limits=GRACE)))
+    return client
+
+
+def said(data: bytes) -> Hello:
+    hello, _ = NativeCodec().decode(data)
+    assert isinstance(hello, Hello)
+    return hello
+
+
+def test_a_hello_that_goes_on_is_the_first_one_with_a_token_and_a_higher_generation() -> None:
+    client = ClientProtocol(NativeCodec())
+    first = Hello(lanes=3, autoreset="SameStep", nonce="n" * 24)
+    client.hello(first)
+    assert said(client.resume_hello()) == replace(first, generation=1)
+    client.receive(CODEC.encode(welcome_of(SIGNATURE, limits=GRACE)))
+    for generation in (2, 3):  # even if no welcome comes
+        assert said(client.resume_hello()) == replace(first, attach="token", generation=generation)
+        assert client.state is ClientState.RESUMING
+
+
+def test_who_cannot_go_on_says_so() -> None:
+    fresh, unasked, closed = ClientProtocol(NativeCodec()), open_client(SIGNATURE), resumable_client()
+    closed.lost()
+    nameless = ClientProtocol(NativeCodec())
+    nameless.hello(Hello(lanes=3))
+    for client in (fresh, unasked, closed, nameless, json_client()):
+        assert not client.resumable
+        with pytest.raises(Closed):
+            client.resume_hello()
+
+
+def test_requests_without_an_answer_are_kept_byte_for_byte() -> None:
+    client = resumable_client()
+    sent = [bytes(client.step(None, actions)) for actions in ([0, 1, 0], [1, 1, 1], [0, 0, 0])]
+    sent.append(bytes(client.ask_state()))
+    sent.append(bytes(client.step(None, [1, 0, 0])))
+    with pytest.raises(InvalidAction):
+        client.step(None, [1, 1])
+    client.receive(answer(1))
+    assert [(seq, bytes(data)) for seq, data in client.unanswered(2)] == list(enumerate(sent, 1))[2:]
+    client.resume_hello()
+    client.receive(CODEC.encode(welcome_of(SIGNATURE, limits=GRACE, resumed=True, received=3)))
+    assert [bytes(data) for _, data in client.unanswered()] == sent[1:]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"resumed": False}, {"received": 9}, {"received": 0}, {"observation": None}, {"action": []}],
+)
+def test_a_welcome_to_another_session_is_a_violation(changes: dict[str, Any]) -> None:
+    client = resumable_client()
+    client.reset()
+    client.receive(answer(1))
+    client.resume_hello()
+    facts: dict[str, Any] = {"limits": GRACE, "resumed": True, "received": 1}
+    with pytest.raises(ProtocolViolation):
+        client.receive(CODEC.encode(welcome_of(SIGNATURE, **{**facts, **changes})))

@@ -147,3 +147,18 @@ def test_an_older_acknowledgement_that_arrives_late_is_harmless() -> None:
     window.acknowledge(2)
     window.acknowledge(1)
     assert forgotten == ["1", "2"] and window.kept(3) == "3"
+
+
+def test_an_answer_can_be_dropped_before_it_is_acknowledged() -> None:
+    forgotten: list[str] = []
+    window = Window[str](forget=forgotten.append)
+    for seq in (1, 2, 3):
+        window.admit(seq, 0)
+        window.keep(seq, f"answer {seq}")
+    window.drop(2)
+    window.drop(2)
+    assert forgotten == ["answer 2"] and len(window) == 2 and window.newest == 3
+    with pytest.raises(InvalidMessage, match="out of order"):
+        window.admit(2, 0)
+    window.acknowledge(3)
+    assert forgotten == ["answer 2", "answer 1", "answer 3"]
