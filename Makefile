@@ -15,6 +15,8 @@ CANDIDATES := $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python3.14
 export PIP_ROOT_USER_ACTION := ignore
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYGAME_HIDE_SUPPORT_PROMPT := 1
+# Many containers set it. The tests start a hundred interpreters, and each would compile every module anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test quick lint format coverage bench stock clean

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-import httpx
+from tests import web
 
 __all__ = ["ServerProcess", "eventually", "health", "is_running", "serve_command"]
 
@@ -85,7 +85,7 @@ class ServerProcess:
 
 def health(url: str) -> dict[str, Any]:
     """What ``/health`` says."""
-    answer = httpx.get(f"{url}/health", timeout=10)
+    answer = web.get(f"{url}/health", timeout=10)
     answer.raise_for_status()
     said: dict[str, Any] = answer.json()
     return said

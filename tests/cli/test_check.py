@@ -7,7 +7,10 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from openenv_gym import serve_gym
+from tests.cli.refusals import assert_ends_in_one_line
 from tests.testing.little import BROKEN, Little, running
 
 
@@ -47,12 +50,15 @@ def test_the_report_as_json() -> None:
     assert said["counts"]["lacking"] == 2
 
 
-def test_what_cannot_be_checked_is_said_in_one_line() -> None:
-    for arguments, why in (
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
         (["http://127.0.0.1:9"], "no OpenEnv server answers"),
         (["ftp://host"], "is no server address"),
         (["http://127.0.0.1:9", "--header", "blue"], "--header takes a name and a value"),
-    ):
-        ended = check(*arguments)
-        assert ended.returncode == 1 and why in ended.stderr
-        assert ended.stdout == "" and "Traceback" not in ended.stderr
+    ],
+)
+def test_what_cannot_be_checked_is_said_in_one_line(
+    arguments: list[str], why: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert_ends_in_one_line(["check", *arguments], why, monkeypatch, capsys)

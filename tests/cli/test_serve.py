@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
-import httpx
 import pytest
 
 from openenv_gym import OpenEnvGym
 from openenv_gym.errors import InvalidArgument, Unauthorized
+from tests import web
+from tests.cli.refusals import assert_ends_in_one_line
 from tests.served import ServerProcess, serve_command
-
-
-def serve(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command until it ends by itself."""
-    return subprocess.run(
-        [sys.executable, "-m", "openenv_gym", "serve", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 @pytest.mark.parametrize(
@@ -50,17 +39,25 @@ def serve(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["tests.typed_app:app", "--isolation", "process"], "isolation cannot be set here"),
     ],
 )
-def test_a_command_that_cannot_work_says_why_in_one_line(arguments: list[str], said: str) -> None:
-    ended = serve(*arguments)
+def test_a_command_that_cannot_work_says_why_in_one_line(
+    arguments: list[str],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert_ends_in_one_line(["serve", *arguments], said, monkeypatch, capsys)
+
+
+def test_it_says_so_as_a_program_too() -> None:
+    ended = subprocess.run(serve_command("Nope-v1"), capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 1
-    assert said in ended.stderr and "Traceback" not in ended.stderr
-    assert ended.stderr.startswith("openenv-gym: ") and ended.stdout == ""
+    assert ended.stderr.startswith("openenv-gym: Nope-v1 could not be built") and ended.stdout == ""
 
 
 @pytest.mark.parametrize("target", ["tests.typed:Counting", "tests.typed_app:app"])
 def test_a_typed_environment_is_served_by_its_class_or_by_its_app(target: str) -> None:
     with ServerProcess(serve_command(target)) as server:
-        assert httpx.post(f"{server.url}/reset", json={"seed": 4}).json()["observation"]["total"] == 4
+        assert web.post(f"{server.url}/reset", json={"seed": 4}).json()["observation"]["total"] == 4
 
 
 PLUGIN = """
@@ -96,7 +93,7 @@ def test_a_token_keeps_others_out(how: str, tmp_path: Path, monkeypatch: pytest.
         with pytest.raises(Unauthorized):
             OpenEnvGym(server.url)
         shown = {"Authorization": f"Bearer {token}", "Host": "env.example", "Origin": "https://page.example"}
-        assert httpx.post(f"{server.url}/reset", headers=shown).status_code == 200
+        assert web.post(f"{server.url}/reset", headers=shown).status_code == 200
         monkeypatch.setenv("OPENENV_TOKEN", token)
         OpenEnvGym(server.url).close()
         assert token not in server.output()

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import httpx
 import pytest
 import uvicorn
 from starlette.applications import Starlette
@@ -21,6 +20,7 @@ from openenv_gym.server.app import Application
 from openenv_gym.server.house import House
 from openenv_gym.server.limits import Limits
 from openenv_gym.server.listening import listen, url_of
+from tests import web
 from tests.client.conftest import OpenClient
 from tests.fronts import FrontProxy, strip_prefix
 
@@ -59,7 +59,7 @@ def plays(url: str, open_client: OpenClient) -> None:
         env.close()
     with OpenEnvClient(url).sync() as typed:
         typed.reset(seed=0)
-    assert [httpx.get(f"{url}{page}").status_code for page in PAGES] == [200] * len(PAGES)
+    assert [web.get(f"{url}{page}").status_code for page in PAGES] == [200] * len(PAGES)
 
 
 @pytest.mark.parametrize("ending", ["", "/", "/ws"])

@@ -146,7 +146,7 @@ def test_the_json_dialect_knows_no_frames_and_no_signature(
 
 def test_a_context_manager_ends_the_session(cartpole: GymServer) -> None:
     with Client.to(cartpole.url):
-        assert health(cartpole.url)["active_lanes"] == 1
+        assert eventually(lambda: health(cartpole.url)["active_lanes"] == 1)
     assert eventually(lambda: health(cartpole.url)["active_lanes"] == 0)
 
     async def within() -> None:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import gymnasium
-import httpx
 
 from openenv_gym import serve_gym
+from tests import web
 
 __all__ = ["World", "active_lanes"]
 
@@ -48,4 +48,4 @@ class World:
 
 def active_lanes(url: str) -> int:
     """How many lanes of a server are taken."""
-    return int(httpx.get(f"{url}/health").raise_for_status().json()["active_lanes"])
+    return int(web.get(f"{url}/health").raise_for_status().json()["active_lanes"])

@@ -16,6 +16,7 @@ from openenv_gym import OpenEnvGym, OpenEnvVectorEnv
 from openenv_gym.errors import InvalidArgument
 from tests.envs.catalogue import World, active_lanes
 from tests.fidelity import assert_identical
+from tests.served import eventually
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +74,7 @@ def test_frames_of_text_are_the_local_ones(frozen_lake: str) -> None:
 def test_a_render_mode_that_the_environment_lacks_is_refused(cartpole: str, mode: str) -> None:
     with pytest.raises(InvalidArgument, match="renders as rgb_array"):
         OpenEnvGym(cartpole, render_mode=mode)
-    assert active_lanes(cartpole) == 0
+    assert eventually(lambda: active_lanes(cartpole) == 0)
 
 
 @pytest.mark.parametrize("face", [OpenEnvGym, OpenEnvVectorEnv])

@@ -228,11 +228,11 @@ def test_errors_of_the_server_keep_their_type(open_typed: OpenTyped) -> None:
 
 def test_it_connects_once_and_ends_once(open_typed: OpenTyped, cartpole: GymServer) -> None:
     client = open_typed(cartpole.url)
-    assert health(cartpole.url)["active_lanes"] == 0
+    assert eventually(lambda: health(cartpole.url)["active_lanes"] == 0)
     client.connect()
     client.connect()
     client.reset()
-    assert health(cartpole.url)["active_lanes"] == 1
+    assert eventually(lambda: health(cartpole.url)["active_lanes"] == 1)
     client.close()
     client.close()
     for use in (client.connect, client.reset, client.state, lambda: client.step({"action": 1})):
@@ -254,7 +254,7 @@ def test_context_managers_end_the_session(cartpole: GymServer) -> None:
         async with OpenEnvClient(cartpole.url) as client:
             # Tasks that begin it together share one session.
             await asyncio.gather(client.reset(), client.state(), client.state())
-            assert health(cartpole.url)["active_lanes"] == 1
+            assert eventually(lambda: health(cartpole.url)["active_lanes"] == 1)
 
     asyncio.run(within())
     assert eventually(lambda: health(cartpole.url)["active_lanes"] == 0)

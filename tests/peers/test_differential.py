@@ -17,12 +17,12 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from openenv_gym import create_app, serve_gym
+from tests import web
 from tests.peers.conftest import SESSIONS, Twins
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # the first test starts all servers
@@ -587,7 +587,7 @@ def ask(url: str, requests: list[Request]) -> list[Any]:
     """Status and body of each answer; ``<session>`` is the last session that was made."""
     heard: list[Any] = []
     session = "<session>"
-    with httpx.Client(base_url=url, timeout=30) as http:
+    with web.Client(base_url=url, timeout=30) as http:
         for method, path, body in requests:
             raw = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
             if raw is not None:
@@ -618,19 +618,19 @@ def test_requests(twins: dict[str, Twins], name: str) -> None:
 def test_the_routes(twins: dict[str, Twins], environment: str, ours_alone: set[str]) -> None:
     routes = []
     for url in twins[environment]:
-        document = httpx.get(f"{url}/openapi.json").json()
+        document = web.get(f"{url}/openapi.json").json()
         assert isinstance(document["info"]["version"], str)
         routes.append({path: set(methods) for path, methods in document["paths"].items()})
     stock, ours = routes
     assert {path: methods for path, methods in ours.items() if path not in ours_alone} == stock
     assert ours_alone <= ours.keys()
-    assert all(httpx.get(f"{url}/docs").status_code == 200 for url in twins[environment])
+    assert all(web.get(f"{url}/docs").status_code == 200 for url in twins[environment])
 
 
 def test_a_session_of_mcp_is_played_over_a_websocket(twins: dict[str, Twins]) -> None:
     said = []
     for url in twins["echo"]:
-        created = httpx.post(f"{url}/mcp", json=_rpc(method="openenv/session/create")).json()
+        created = web.post(f"{url}/mcp", json=_rpc(method="openenv/session/create")).json()
         session = created["result"]["session_id"]
         path, close = (
             f"/ws?session_id={session}",

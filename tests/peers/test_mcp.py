@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-import httpx
 import pytest
 
 from openenv_gym import serve_gym
+from tests import web
 from tests.environments import Counter
 from tests.peers.scaffold import make_scaffold, served
 from tests.served import eventually
@@ -115,7 +115,7 @@ def on_ws(url: str, **query: Any) -> list[Any]:
 def attached(url: str) -> list[Any]:
     """What is said to sockets that join a session of ``POST /mcp``."""
     wait_until_empty(url)
-    with httpx.Client(base_url=url) as http:
+    with web.Client(base_url=url) as http:
         own = http.post("/mcp", json=call(CREATE)).json()["result"]["session_id"]
         said = on_ws(url, session_id=own)
         for refused in ("nobody", own):
@@ -149,11 +149,11 @@ def wait_until_empty(url: str) -> None:
     """A session over HTTP can be had, and is given up when the answer says so."""
 
     def begin_and_end() -> bool:
-        answers = [httpx.post(f"{url}/mcp", json=call(CREATE)).json() for _ in range(SESSIONS)]
+        answers = [web.post(f"{url}/mcp", json=call(CREATE)).json() for _ in range(SESSIONS)]
         for answer in answers:
             if "result" in answer:
                 close = call(CLOSE, session_id=answer["result"]["session_id"])
-                assert httpx.post(f"{url}/mcp", json=close).json()["result"]["closed"]
+                assert web.post(f"{url}/mcp", json=close).json()["result"]["closed"]
         return all("result" in answer for answer in answers)
 
     assert eventually(begin_and_end)
@@ -191,7 +191,7 @@ def test_who_closes_a_session_under_a_socket_means_it(stock: str, ours: str) -> 
     said = {}
     for url in (stock, ours):
         wait_until_empty(url)
-        with httpx.Client(base_url=url) as http:
+        with web.Client(base_url=url) as http:
             own = http.post("/mcp", json=call(CREATE)).json()["result"]["session_id"]
             with JsonSocket(url, session_id=own) as socket:
                 socket.ask({"type": "state"})

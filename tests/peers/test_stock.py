@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium
-import httpx
 import numpy as np
 import pytest
 from gymnasium.spaces import Box, Discrete
@@ -26,6 +25,7 @@ from openenv_gym.errors import (
     UnsupportedSpace,
 )
 from openenv_gym.wire.messages import Hello
+from tests import web
 from tests.peers.conftest import SESSIONS
 from tests.served import eventually, health
 
@@ -117,7 +117,7 @@ def test_the_stock_client_of_tools_finds_none_and_plays() -> None:
     played = episodes()
     with serve_gym("CartPole-v1", port=0, block=False, max_lanes=1) as server:
         said = run_stock_client(server.url, "tools", played)
-        assert health(server.url)["active_lanes"] == 0
+        assert eventually(lambda: health(server.url)["active_lanes"] == 0)
     assert said["tools"] == said["again"] == []
     rows = [
         (np.array(row["observation"], np.float32).tobytes(), float(row["reward"]), row["done"])
@@ -249,7 +249,7 @@ def test_what_a_scaffold_cannot_do_is_said_by_type(echo: str) -> None:
         Client.to(echo, dialect="native")
     with pytest.raises(InvalidArgument):
         OpenEnvGym(echo, render_mode="rgb_array")
-    assert httpx.get(f"{echo}/health").json()["status"] == "healthy"
+    assert web.get(f"{echo}/health").json()["status"] == "healthy"
 
 
 # our clients on a stock server of CartPole ------------------------------------------------------

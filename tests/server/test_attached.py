@@ -20,6 +20,7 @@ from openenv_gym.server.house import House
 from openenv_gym.server.limits import Limits
 from openenv_gym.server.listening import WebServer, listen, url_of
 from openenv_gym.wire.codecs.native import SUBPROTOCOL
+from tests import web
 from tests.environments import Counter, Fragile, Painter, Sleeper
 from tests.served import eventually
 from tests.sockets import JsonSocket
@@ -31,7 +32,7 @@ STEP = {"type": "step", "data": {"action": 1}}
 def served(env: Any, **options: Any) -> Iterator[tuple[GymServer, httpx.Client]]:
     """A server and a client of it; at its close, no lane is taken."""
     with serve_gym(env, port=0, block=False, **options) as server:
-        with httpx.Client(base_url=server.url, timeout=20) as http:
+        with web.Client(base_url=server.url, timeout=20) as http:
             yield server, http
     assert server.house.active_lanes == 0
 
@@ -185,7 +186,7 @@ def test_a_session_under_a_socket_is_neither_idle_nor_evicted() -> None:
     application = Application(house, Episodes(house, idle_timeout=10, clock=lambda: now[0]))
     listener = listen("127.0.0.1", 0)
     with GymServer(WebServer(application, listener), url_of(listener), house).start() as server:
-        with httpx.Client(base_url=server.url) as http:
+        with web.Client(base_url=server.url) as http:
             session_id = begin(http)
             with JsonSocket(server.url, session_id=session_id) as socket:
                 socket.ask({"type": "state"})

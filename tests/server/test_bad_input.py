@@ -41,6 +41,7 @@ from openenv_gym.errors import (
 from openenv_gym.spaces import to_plain
 from openenv_gym.wire import plain
 from openenv_gym.wire.messages import Hello
+from tests import web
 from tests.served import ServerProcess, eventually, health, serve_command
 from tests.server.troubled import WebSocketPlayer
 from tests.server.wicked import (
@@ -112,7 +113,7 @@ def begin_one_too_many(url: str, road: str) -> None:
 def say(text: str | bytes, url: str, road: str) -> None:
     """Something as it is, in the place of a step, to where JSON is spoken."""
     if road.endswith("http"):
-        answer = httpx.post(f"{url}/step", content=text, headers={"Content-Type": "application/json"})
+        answer = web.post(f"{url}/step", content=text, headers={"Content-Type": "application/json"})
         raise_from(answer.json()["error"])
     with JsonSocket(url) as connection:
         connection.ask({"type": "reset"})
@@ -121,7 +122,7 @@ def say(text: str | bytes, url: str, road: str) -> None:
 
 def name_nobody(url: str, road: str) -> None:
     if road.endswith("http"):
-        raise_from(httpx.post(f"{url}/reset", json={"session_id": "nobody"}).json()["error"])
+        raise_from(web.post(f"{url}/reset", json={"session_id": "nobody"}).json()["error"])
     with JsonSocket(url, session_id="nobody") as connection:
         raise_from(connection.receive()["data"])
 
@@ -223,7 +224,7 @@ def test_a_close_that_raises_is_its_clients_alone(servers: dict[str, GymServer],
 def test_an_unknown_session_of_mcp(servers: dict[str, GymServer]) -> None:
     call = {"jsonrpc": "2.0", "id": 1, "method": "openenv/session/close", "params": {"session_id": "nobody"}}
     for road in ("http", "typed http"):
-        said = httpx.post(f"{servers[road].url}/mcp", json=call).json()["error"]
+        said = web.post(f"{servers[road].url}/mcp", json=call).json()["error"]
         assert said["code"] == -32602 and "nobody" in said["message"]
 
 
@@ -251,12 +252,12 @@ def test_a_client_that_vanishes_amid_a_step(servers: dict[str, GymServer], road:
     server = servers[road]
     with unnoticed(server, road):
         if road.endswith("http"):
-            begun = httpx.post(f"{server.url}/reset").json()
+            begun = web.post(f"{server.url}/reset").json()
             with suppress(httpx.ReadTimeout):
                 field = "by" if road in TYPED else "action"
                 step = {"action": {field: 1}, "session_id": begun["session_id"]}
-                httpx.post(f"{server.url}/step", json=step, timeout=0.001)
-            httpx.post(f"{server.url}/close", json={"session_id": begun["session_id"]}).raise_for_status()
+                web.post(f"{server.url}/step", json=step, timeout=0.001)
+            web.post(f"{server.url}/close", json={"session_id": begun["session_id"]}).raise_for_status()
             return
         player = player_of(server.url, road)
         assert isinstance(player, WebSocketPlayer)

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-import httpx
 import numpy as np
 import pytest
 
@@ -14,6 +13,7 @@ from openenv_gym import Client, OpenEnvGym, OpenEnvVectorEnv, serve_gym
 from openenv_gym.envs.serving import GymServer
 from openenv_gym.errors import CapacityReached, FactoryFailed, InvalidArgument
 from openenv_gym.wire.messages import Hello
+from tests import web
 from tests.environments import Counter
 from tests.served import eventually, health
 
@@ -146,7 +146,7 @@ def test_only_so_many_are_tried_out_at_once(server: GymServer) -> None:
 
 
 def test_an_http_session_chooses_as_well(server: GymServer) -> None:
-    with httpx.Client(base_url=server.url, timeout=20) as http:
+    with web.Client(base_url=server.url, timeout=20) as http:
         chosen = http.post("/reset", json={"env_id": "Sized", "env_kwargs": {"size": 5}}).json()
         assert chosen["observation"]["observation"] == [5.0]
         assert (

@@ -16,6 +16,7 @@ from openenv_gym import Client, serve_gym
 from openenv_gym.envs.serving import GymServer, open_server
 from openenv_gym.errors import InvalidArgument
 from openenv_gym.server.doors import Doorkeeper, Doors, is_loopback
+from tests import web
 from tests.environments import Counter
 
 TOKEN = "correct-horse~battery+staple/="
@@ -35,7 +36,7 @@ def no_token_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @contextmanager
 def served(**options: Any) -> Iterator[httpx.Client]:
     with serve_gym(Counter, port=0, block=False, **options) as server:
-        with httpx.Client(base_url=server.url, timeout=20) as http:
+        with web.Client(base_url=server.url, timeout=20) as http:
             yield http
 
 
@@ -56,13 +57,13 @@ def guarded_server() -> Iterator[GymServer]:
 
 @pytest.fixture
 def plain(plain_server: GymServer) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=plain_server.url, timeout=20) as http:
+    with web.Client(base_url=plain_server.url, timeout=20) as http:
         yield http
 
 
 @pytest.fixture
 def guarded(guarded_server: GymServer) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=guarded_server.url, timeout=20) as http:
+    with web.Client(base_url=guarded_server.url, timeout=20) as http:
         yield http
 
 
@@ -151,8 +152,8 @@ def test_a_token_is_shown_nowhere(caplog: pytest.LogCaptureFixture) -> None:
     assert TOKEN not in repr(Doors(token=TOKEN))
     with caplog.at_level(logging.DEBUG):
         with serve_gym(Counter, port=0, block=False, token=TOKEN) as server:
-            httpx.get(f"{server.url}/schema", headers=bearer())
-            httpx.get(f"{server.url}/schema", headers=bearer("wrong"))
+            web.get(f"{server.url}/schema", headers=bearer())
+            web.get(f"{server.url}/schema", headers=bearer("wrong"))
             Client.to(server.url, headers=bearer()).close()
             assert TOKEN not in repr(server) + repr(server.house)
     assert TOKEN not in caplog.text

@@ -46,8 +46,8 @@ def quiet(server: GymServer, caplog: pytest.LogCaptureFixture) -> Iterator[GymSe
         yield server
         uvicorn.removeHandler(caplog.handler)
         assert [neighbour.step_one(1).observation[0].tolist() for _ in range(2)] == [[1.0], [2.0]]
-        assert eventually(lambda: health(server.url)["sessions"] == 1)
-        assert health(server.url)["active_lanes"] == 1
+        assert eventually(lambda: health(server.url)["active_lanes"] == 1)
+        assert health(server.url)["sessions"] == 1
     assert not caplog.records
     assert eventually(lambda: health(server.url)["sessions"] == 0)
 

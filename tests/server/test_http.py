@@ -22,6 +22,7 @@ from openenv_gym.server.episodes import Episodes
 from openenv_gym.server.house import House
 from openenv_gym.server.limits import Limits
 from openenv_gym.server.listening import WebServer, listen, url_of
+from tests import web
 from tests.environments import Counter, Fragile, Sleeper
 from tests.served import eventually, health
 
@@ -30,7 +31,7 @@ from tests.served import eventually, health
 def served(env: Any, **options: Any) -> Iterator[tuple[GymServer, httpx.Client]]:
     """A server and a client of it; at its close, no lane is taken."""
     with serve_gym(env, port=0, block=False, **options) as server:
-        with httpx.Client(base_url=server.url, timeout=20) as http:
+        with web.Client(base_url=server.url, timeout=20) as http:
             yield server, http
     assert server.house.active_lanes == 0
     assert server.house.sessions == {}
@@ -277,7 +278,7 @@ def with_clock(clock: Callable[[], float], idle_timeout: float) -> Iterator[tupl
     application = Application(house, Episodes(house, idle_timeout=idle_timeout, clock=clock))
     listener = listen("127.0.0.1", 0)
     with GymServer(WebServer(application, listener), url_of(listener), house).start() as server:
-        with httpx.Client(base_url=server.url) as http:
+        with web.Client(base_url=server.url) as http:
             yield server, http
     assert house.active_lanes == 0
 

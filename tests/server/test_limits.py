@@ -15,6 +15,7 @@ import pytest
 from openenv_gym import AsyncClient, Client, serve_gym
 from openenv_gym.envs.serving import GymServer
 from openenv_gym.errors import CapacityReached, Closed, InvalidArgument, InvalidMessage, MessageTooLarge
+from tests import web
 from tests.environments import Counter, Sleeper
 from tests.served import eventually, health
 
@@ -53,7 +54,7 @@ def nested(levels: int) -> Any:
 def test_a_body_that_is_too_long(server: GymServer, path: str, size: int, chunked: bool) -> None:
     chunk = b" " * 4096
     body: Any = (chunk for _ in range(size // 4096 + 1)) if chunked else b" " * size
-    answer = httpx.post(server.url + path, content=body, headers={"Content-Type": "application/json"})
+    answer = web.post(server.url + path, content=body, headers={"Content-Type": "application/json"})
     error = refused(answer, 413, "MESSAGE_TOO_LARGE")
     assert error["fields"] == {"max_message_bytes": MAX_BYTES}
     assert "--max-message-bytes" in error["message"]
@@ -70,9 +71,9 @@ def test_a_length_is_not_waited_for(server: GymServer) -> None:
 
 def test_a_body_of_just_the_limit_is_read(server: GymServer) -> None:
     body = b'{"seed": 1}'.ljust(MAX_BYTES)
-    answer = httpx.post(f"{server.url}/reset", content=body, headers={"Content-Type": "application/json"})
+    answer = web.post(f"{server.url}/reset", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 200
-    httpx.post(f"{server.url}/close")
+    web.post(f"{server.url}/close")
 
 
 def test_the_blocking_client_names_the_setting(server: GymServer) -> None:
@@ -117,17 +118,15 @@ def test_json_that_is_nested_too_deep_leaves_the_session_as_it_was(server: GymSe
 
 def test_a_body_that_is_nested_too_deep(server: GymServer) -> None:
     error = refused(
-        httpx.post(f"{server.url}/reset", json={"options": {"x": nested(MAX_DEPTH)}}), 422, "INVALID_MESSAGE"
+        web.post(f"{server.url}/reset", json={"options": {"x": nested(MAX_DEPTH)}}), 422, "INVALID_MESSAGE"
     )
     assert error["fields"]["max_json_depth"] == MAX_DEPTH
     rpc = {"jsonrpc": "2.0", "method": "tools/list", "id": 1, "params": {"x": nested(MAX_DEPTH)}}
-    said = httpx.post(f"{server.url}/mcp", json=rpc).json()
+    said = web.post(f"{server.url}/mcp", json=rpc).json()
     assert said["error"]["code"] == -32700
     assert "--max-json-depth" in said["error"]["message"]
-    assert (
-        httpx.post(f"{server.url}/reset", json={"options": {"x": nested(MAX_DEPTH - 2)}}).status_code == 200
-    )
-    httpx.post(f"{server.url}/close")
+    assert web.post(f"{server.url}/reset", json={"options": {"x": nested(MAX_DEPTH - 2)}}).status_code == 200
+    web.post(f"{server.url}/close")
 
 
 # sessions ---------------------------------------------------------------------------------------
@@ -145,10 +144,10 @@ def test_sessions_are_counted_beside_lanes() -> None:
                 with pytest.raises(CapacityReached, match="--max-sessions") as caught:
                     late.reset()
             assert caught.value.fields["max_sessions"] == 2
-            error = refused(httpx.post(f"{server.url}/reset"), 503, "CAPACITY_REACHED")
+            error = refused(web.post(f"{server.url}/reset"), 503, "CAPACITY_REACHED")
             assert error["fields"] == {"active_sessions": 2, "max_sessions": 2}
             rpc = {"jsonrpc": "2.0", "method": "openenv/session/create", "id": 1}
-            said = httpx.post(f"{server.url}/mcp", json=rpc).json()["error"]
+            said = web.post(f"{server.url}/mcp", json=rpc).json()["error"]
             assert said["data"] == {"active_sessions": 2, "max_sessions": 2}
         assert eventually(lambda: health(server.url)["sessions"] == 0)
         Client.to(server.url).close()
@@ -156,7 +155,7 @@ def test_sessions_are_counted_beside_lanes() -> None:
 
 def test_a_session_that_nobody_named_makes_room_for_another() -> None:
     with serve_gym(Counter, port=0, block=False, max_sessions=1) as server:
-        httpx.post(f"{server.url}/reset").raise_for_status()
+        web.post(f"{server.url}/reset").raise_for_status()
         with Client.to(server.url) as client:
             client.reset()
         assert eventually(lambda: health(server.url)["sessions"] == 0)
@@ -164,10 +163,10 @@ def test_a_session_that_nobody_named_makes_room_for_another() -> None:
 
 def test_an_idle_session_ends_and_its_error_names_the_setting() -> None:
     with serve_gym(Counter, port=0, block=False, idle_timeout=0.1) as server:
-        session_id = httpx.post(f"{server.url}/reset").json()["session_id"]
+        session_id = web.post(f"{server.url}/reset").json()["session_id"]
         assert eventually(lambda: health(server.url)["sessions"] == 0)
         error = refused(
-            httpx.get(f"{server.url}/state", params={"session_id": session_id}), 404, "UNKNOWN_SESSION"
+            web.get(f"{server.url}/state", params={"session_id": session_id}), 404, "UNKNOWN_SESSION"
         )
         assert "--idle-timeout" in error["message"]
 

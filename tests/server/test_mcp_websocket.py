@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
 
 from openenv_gym import serve_gym
 from openenv_gym.envs.serving import GymServer
+from tests import web
 from tests.environments import Counter, Sleeper
 from tests.served import eventually
 from tests.sockets import JsonSocket
@@ -54,7 +54,7 @@ def test_there_are_no_tools(server: GymServer) -> None:
 
 
 def test_other_sessions_can_be_closed_but_not_its_own(server: GymServer) -> None:
-    with httpx.Client(base_url=server.url) as http, JsonSocket(server.url, "/mcp") as socket:
+    with web.Client(base_url=server.url) as http, JsonSocket(server.url, "/mcp") as socket:
         other = http.post("/reset").json()["session_id"]
         said = answered(socket.ask(call("openenv/session/close", session_id=other)))
         assert said == {"session_id": other, "closed": True}
@@ -65,7 +65,7 @@ def test_other_sessions_can_be_closed_but_not_its_own(server: GymServer) -> None
 
 
 def test_the_connection_ends_with_a_session_that_was_closed_elsewhere(server: GymServer) -> None:
-    with httpx.Client(base_url=server.url) as http, JsonSocket(server.url, "/mcp") as socket:
+    with web.Client(base_url=server.url) as http, JsonSocket(server.url, "/mcp") as socket:
         own = answered(socket.ask(call("openenv/session/create")))["session_id"]
         assert http.post("/close", json={"session_id": own}).json()["closed"] is True
         assert socket.ask(call("tools/list"))["error"]["code"] == -32000

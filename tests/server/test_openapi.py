@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
@@ -21,6 +20,7 @@ from schemathesis.specs.openapi.checks import (
 
 from openenv_gym import create_app, serve_gym
 from openenv_gym.envs.serving import GymServer
+from tests import web
 from tests.typed import Count, Counted, Counting
 
 pytestmark = [
@@ -57,7 +57,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[GymServer]:
 
 @pytest.mark.parametrize("mode", GenerationMode, ids=lambda mode: str(mode.value))
 def test_no_request_makes_the_server_fail(server: GymServer, mode: GenerationMode) -> None:
-    (env_name,) = httpx.get(f"{server.url}/list_environments").json()
+    (env_name,) = web.get(f"{server.url}/list_environments").json()
     schema = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
     for found in schema.get_all_operations():
         assert isinstance(found, Ok)
@@ -79,5 +79,5 @@ def test_no_request_makes_the_server_fail(server: GymServer, mode: GenerationMod
 
 def test_the_server_still_plays(server: GymServer) -> None:
     """Last in this module: whatever came before it, an episode can be had."""
-    answer = httpx.post(f"{server.url}/reset", json={"seed": 1})
+    answer = web.post(f"{server.url}/reset", json={"seed": 1})
     assert answer.status_code == 200, answer.text

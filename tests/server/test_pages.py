@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import gymnasium
-import httpx
 import pytest
 
 from openenv_gym import Client, __version__, serve_gym
 from openenv_gym.envs.serving import GymServer
 from openenv_gym.spaces import from_schema
 from openenv_gym.wire.messages import Hello
+from tests import web
 from tests.served import health
 
 
@@ -38,7 +38,7 @@ def test_health_says_how_full_it_is(server: GymServer) -> None:
 
 
 def test_metadata_names_the_environment(server: GymServer) -> None:
-    metadata = httpx.get(f"{server.url}/metadata").json()
+    metadata = web.get(f"{server.url}/metadata").json()
     assert metadata["name"] == "CartPole-v1"
     assert metadata["version"] == __version__
     assert set(metadata) == {
@@ -52,7 +52,7 @@ def test_metadata_names_the_environment(server: GymServer) -> None:
 
 
 def test_schema_holds_both_views(server: GymServer) -> None:
-    schema = httpx.get(f"{server.url}/schema").json()
+    schema = web.get(f"{server.url}/schema").json()
     assert schema["action"]["required"] == ["action"]
     assert schema["observation"]["required"] == ["observation"]
     assert {"observation", "reward", "done", "metadata"} <= set(schema["observation"]["properties"])
@@ -71,15 +71,15 @@ def test_schema_holds_both_views(server: GymServer) -> None:
 
 
 def test_a_page_that_is_not_there(server: GymServer) -> None:
-    assert httpx.get(f"{server.url}/nowhere").status_code == 404
+    assert web.get(f"{server.url}/nowhere").status_code == 404
 
 
 def test_the_openapi_page_has_a_version(server: GymServer) -> None:
-    assert isinstance(httpx.get(f"{server.url}/openapi.json").json()["info"]["version"], str)
+    assert isinstance(web.get(f"{server.url}/openapi.json").json()["info"]["version"], str)
 
 
 def test_the_openapi_page_knows_the_environments_actions(server: GymServer) -> None:
-    schemas = httpx.get(f"{server.url}/openapi.json").json()["components"]["schemas"]
+    schemas = web.get(f"{server.url}/openapi.json").json()["components"]["schemas"]
     assert schemas["StepBody"]["properties"]["action"] == {"$ref": "#/components/schemas/Action"}
     assert schemas["StepBody"]["examples"] == [{"action": {"action": 1}}]
     action = schemas["Action"]["properties"]["action"]

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 
@@ -15,6 +14,7 @@ from openenv_gym.envs.serving import GymServer
 from openenv_gym.errors import InvalidArgument
 from openenv_gym.hosting.source import open_source
 from openenv_gym.wire import plain
+from tests import web
 from tests.environments import Painter
 from tests.sockets import JsonSocket
 
@@ -34,7 +34,7 @@ def assert_refused(url: str, **query: Any) -> None:
         assert said["data"]["error_code"] == "INVALID_ARGUMENT"
         assert said["data"]["supported"]
         assert socket.is_closed()
-    assert httpx.get(f"{url}/health").json()["sessions"] == 0
+    assert web.get(f"{url}/health").json()["sessions"] == 0
 
 
 # frames -----------------------------------------------------------------------------------------
@@ -62,7 +62,7 @@ def test_a_frame_of_text_has_no_type(server: GymServer) -> None:
 
 
 def test_http_shows_the_same_frame(server: GymServer) -> None:
-    with httpx.Client(base_url=server.url) as http, OpenEnvGym(server.url, render_mode="rgb_array") as env:
+    with web.Client(base_url=server.url) as http, OpenEnvGym(server.url, render_mode="rgb_array") as env:
         http.post("/reset", json={"render_mode": "rgb_array"})
         env.reset()
         shown = http.post("/render").json()
@@ -103,7 +103,7 @@ def test_both_views_answer_the_same(server: GymServer) -> None:
     for query in asked:
         with JsonSocket(server.url, **query) as socket:
             over_sockets.append([socket.ask({"type": "reset", "data": {"seed": 1}}), socket.ask(STEP)])
-        with httpx.Client(base_url=server.url, params=query) as http:
+        with web.Client(base_url=server.url, params=query) as http:
             begun = without_ids(http.post("/reset", json={"seed": 1}).json())
             stepped = without_ids(http.post("/step", json={"action": {"action": 1}}).json())
             over_http.append([begun, stepped])
@@ -115,7 +115,7 @@ def test_both_views_answer_the_same(server: GymServer) -> None:
 @pytest.mark.parametrize("view", ["picture", "", "ARRAY"])
 def test_another_view_is_refused(server: GymServer, view: str) -> None:
     assert_refused(server.url, view=view)
-    with httpx.Client(base_url=server.url, params={"view": view}) as http:
+    with web.Client(base_url=server.url, params={"view": view}) as http:
         for answer in (http.post("/reset"), http.get("/state"), http.post("/step", json={"action": {}})):
             assert answer.status_code == 422
             assert answer.json()["error"]["error_code"] == "INVALID_ARGUMENT"

@@ -121,7 +121,7 @@ def test_a_close_in_the_place_of_the_hello(server: GymServer, neighbour: Client)
 
 def test_a_connection_that_never_says_hello_takes_no_lanes(server: GymServer) -> None:
     with connected(server):
-        assert health(server.url)["active_lanes"] == 0
+        assert eventually(lambda: health(server.url)["active_lanes"] == 0)
 
 
 @pytest.mark.parametrize("native", [True, False], ids=["native", "json"])

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import gymnasium
-import httpx
 import numpy as np
 import pytest
 from gymnasium.spaces import Box, Discrete
 
 from openenv_gym import OpenEnvClient, OpenEnvGym, OpenEnvVectorEnv, create_app, serve_gym
 from openenv_gym.errors import CapacityReached
+from tests import web
 from tests.sockets import JsonSocket
 from tests.typed import Count, Counted, Counting
 
@@ -82,7 +82,7 @@ def test_arrays_in_json_are_asked_for(url: str) -> None:
             7
         ]
         assert socket.ask({"type": "step", "data": {"by": 3}})["data"]["code"] == "VALIDATION_ERROR"
-    with httpx.Client(base_url=url) as http:
+    with web.Client(base_url=url) as http:
         begun = http.post("/reset?view=array", json={"seed": 4}).json()
         assert begun["observation"]["observation"] == [4]
         asked = {"action": {"action": 3}, "session_id": begun["session_id"]}
@@ -91,7 +91,7 @@ def test_arrays_in_json_are_asked_for(url: str) -> None:
 
 
 def test_the_schema_holds_both(url: str) -> None:
-    schema = httpx.get(f"{url}/schema").json()
+    schema = web.get(f"{url}/schema").json()
     assert schema["action"] == Count.model_json_schema()
     assert schema["gymnasium"]["json_view"] == "array"
     assert schema["gymnasium"]["env_id"] == "counting"

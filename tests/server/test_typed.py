@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 import uvicorn
@@ -18,6 +17,7 @@ from websockets.sync.client import connect
 from openenv_gym import Client, OpenEnvGym, create_app, serve_gym
 from openenv_gym.errors import InvalidAction, InvalidArgument, ProtocolViolation, UnsupportedSpace
 from openenv_gym.models import State
+from tests import web
 from tests.typed import Count, Counted, Counting, CountingAsync, Foreign
 
 
@@ -60,7 +60,7 @@ def test_messages_are_openenvs_to_the_key(url: str) -> None:
 
 
 def test_an_episode_over_http(url: str) -> None:
-    with httpx.Client(base_url=url) as http:
+    with web.Client(base_url=url) as http:
         first = http.post("/reset", json={"seed": 1, "episode_id": "mine", "why": 2}).json()
         assert first["observation"] == {"metadata": {"why": 2}, "total": 1}
         step = {"action": {"by": 2}, "session_id": first["session_id"]}
@@ -86,7 +86,7 @@ def test_names_that_have_no_seat_are_the_environments_own() -> None:
     Listed.STEP_NEEDS_RESET = False
     app = create_app(Listed, Count, Counted, max_concurrent_envs=4)
     with serve_gym(app, port=0, block=False) as server:
-        with httpx.Client(base_url=server.url) as http:
+        with web.Client(base_url=server.url) as http:
             seen = http.post("/reset", json={"seed": None, "options": ["a"]}).json()
             assert (seen["observation"]["total"], seen["metadata"]) == (-1, {"options": ["a"]})
             assert http.post("/reset", json={}).json()["metadata"] is None
@@ -100,7 +100,7 @@ def test_names_that_have_no_seat_are_the_environments_own() -> None:
 
 
 def test_what_it_says_of_itself(url: str) -> None:
-    with httpx.Client(base_url=url) as http:
+    with web.Client(base_url=url) as http:
         schema = http.get("/schema").json()
         assert set(schema) == {"action", "observation", "reset_observation", "state"}
         assert schema["action"] == Count.model_json_schema()
@@ -109,7 +109,7 @@ def test_what_it_says_of_itself(url: str) -> None:
 
 
 def test_its_tasks_are_found(url: str) -> None:
-    with httpx.Client(base_url=url) as http:
+    with web.Client(base_url=url) as http:
         assert http.get("/counting/splits").json() == [
             {"name": "train", "type": "train"},
             {"name": "hard", "type": "test"},
@@ -206,8 +206,8 @@ def test_any_asgi_server_runs_it() -> None:
             time.sleep(0.01)
         port = server.servers[0].sockets[0].getsockname()[1]
         url = f"http://127.0.0.1:{port}"
-        assert httpx.get(f"{url}/extra").json() == "more"
-        assert httpx.post(f"{url}/reset", json={"seed": 5}).json()["observation"]["total"] == 5
+        assert web.get(f"{url}/extra").json() == "more"
+        assert web.post(f"{url}/reset", json={"seed": 5}).json()["observation"]["total"] == 5
     finally:
         server.should_exit = True
         thread.join()

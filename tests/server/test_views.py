@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import httpx
 import numpy as np
 import pytest
 from pettingzoo.classic import tictactoe_v3
@@ -13,6 +12,7 @@ from openenv_gym import Client, OpenEnvVectorEnv, serve_gym
 from openenv_gym.envs.serving import GymServer
 from openenv_gym.errors import InvalidArgument
 from openenv_gym.types import Slots
+from tests import web
 from tests.served import health
 from tests.sockets import JsonSocket
 
@@ -44,21 +44,21 @@ def test_json_is_told_so_at_once(server: GymServer) -> None:
 
 
 def test_http_is_told_so(server: GymServer) -> None:
-    answer = httpx.post(f"{server.url}/reset")
+    answer = web.post(f"{server.url}/reset")
     assert answer.status_code == 422
     assert answer.json()["error"]["error_code"] == "INVALID_ARGUMENT"
     assert "no typed view" in answer.json()["detail"][0]["msg"]
     rpc = {"jsonrpc": "2.0", "method": "openenv/session/create", "id": 1}
-    assert "no typed view" in httpx.post(f"{server.url}/mcp", json=rpc).json()["error"]["message"]
+    assert "no typed view" in web.post(f"{server.url}/mcp", json=rpc).json()["error"]["message"]
     assert health(server.url)["sessions"] == 0
 
 
 def test_the_schema_has_the_spaces_alone(server: GymServer) -> None:
-    schema = httpx.get(f"{server.url}/schema").json()
+    schema = web.get(f"{server.url}/schema").json()
     assert schema.pop("gymnasium")["agents"]
     assert set(schema) == {"action", "observation", "reset_observation", "state"}
     assert not any(schema.values())
-    assert httpx.get(f"{server.url}/openapi.json").status_code == 200
+    assert web.get(f"{server.url}/openapi.json").status_code == 200
 
 
 def test_the_native_dialect_goes_on_as_before(server: GymServer) -> None:

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from openenv_gym import Client, OpenEnvGymError, serve_gym
@@ -18,6 +17,7 @@ from openenv_gym.envs.serving import GymServer
 from openenv_gym.errors import error_from_wire
 from openenv_gym.types import Rows
 from openenv_gym.wire.messages import Hello
+from tests import web
 from tests.environments import Trouble
 from tests.served import eventually, health
 
@@ -70,7 +70,7 @@ class HttpPlayer:
     """A session over plain HTTP."""
 
     def __init__(self, url: str, *, field: str = "action") -> None:
-        self._http = httpx.Client(base_url=url, timeout=20)
+        self._http = web.Client(base_url=url, timeout=20)
         self._field = field
         self._session: dict[str, str] = {}
 
@@ -126,8 +126,8 @@ def served(note: Path | None = None, **options: Any) -> Iterator[GymServer]:
             before = held()
             yield server
             neighbour.step()
-            assert eventually(lambda: health(server.url)["sessions"] == 1)
-            assert health(server.url)["active_lanes"] == 1
+            assert eventually(lambda: health(server.url)["active_lanes"] == 1)
+            assert health(server.url)["sessions"] == 1
             Trouble.release.set()
             assert eventually(lambda: health(server.url)["abandoned_threads"] == 0)
             assert eventually(lambda: all(now <= then for now, then in zip(held(), before, strict=True)))

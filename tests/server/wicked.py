@@ -129,8 +129,8 @@ def unnoticed(server: GymServer, road: str) -> Iterator[None]:
         seen += [neighbour.step(), neighbour.step()]
         assert seen == ([0, 1, 2, 3] if road in TYPED else [[0.0], [1.0], [2.0], [3.0]])
         Trouble.release.set()
-        assert eventually(lambda: health(server.url)["sessions"] == 1)
-        assert health(server.url)["active_lanes"] == 1
+        assert eventually(lambda: health(server.url)["active_lanes"] == 1)
+        assert health(server.url)["sessions"] == 1
         assert eventually(lambda: health(server.url)["abandoned_threads"] == 0)
         assert eventually(lambda: all(now <= then for now, then in zip(held(), before, strict=True))), (
             before,

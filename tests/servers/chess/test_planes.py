@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import chess
 import numpy as np
@@ -21,10 +21,27 @@ PROMOTIONS = "r3k2r/Pppp1ppp/1b3nbN/nP6/BBP1P3/q4N2/Pp1P2PP/R2Q1RK1 w kq - 0 1"
 ENDGAME = "8/2p5/3p4/KP5r/1R3p1k/8/4P1P1/8 w - - 0 1"
 
 
+class Board(chess.Board):
+    """python-chess copies all moves into a mirrored board and drops them there: a third of a game's time."""
+
+    def mirror(self) -> Self:
+        board = self.copy(stack=False)
+        board.apply_mirror()
+        return board
+
+
 def theirs() -> AECEnv[Any, Any, Any]:
     env: AECEnv[Any, Any, Any] = chess_v6.raw_env()
     env.reset()
+    env.unwrapped.board = Board()
     return env
+
+
+def test_a_mirrored_board_is_python_chesss_own() -> None:
+    board = Board(KIWIPETE)
+    board.push(min(board.legal_moves, key=str))
+    ours, own = board.mirror(), chess.Board.mirror(board)
+    assert vars(ours) == vars(own)
 
 
 FEW = range(4)
