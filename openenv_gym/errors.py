@@ -14,7 +14,7 @@ May be imported from anywhere; imports nothing of the package. The tree::
     │   ├── UnsupportedAutoreset (ValueError)  an autoreset mode the environment does not have
     │   ├── ResetNeeded          a step before the first reset, or after the end of an episode
     │   ├── OutOfTurn            a step is still to be taken, or none was sent
-    │   ├── CallRefused          a call that is not on the server's allow-list
+    │   ├── CallRefused          (AttributeError) a call that is not on the server's allow-list
     │   ├── Unauthorized         the server wants a token, or another one
     │   ├── Forbidden            the server does not answer to this host name, or to this origin
     │   ├── Closed               the environment or client was closed by you
@@ -190,7 +190,7 @@ class OutOfTurn(CallerError):
     code = "OUT_OF_TURN"
 
 
-class CallRefused(CallerError):
+class CallRefused(CallerError, AttributeError):
     """The server does not offer this call."""
 
     code = "CALL_REFUSED"

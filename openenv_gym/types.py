@@ -156,6 +156,7 @@ class Signature:
         constants: calls whose answer never changes, with that answer.
         kinds: for each leaf of the observation, how its values come (see ``spaces.Kind``).
         spec: Gymnasium's ``EnvSpec`` facts that a face shows (``max_episode_steps``, ...), plain.
+        masks: whether the info of a reset says by ``action_mask`` which actions are legal.
         views: how a session may see it: ``array``, ``typed``. Without ``array`` it has no spaces.
     """
 
@@ -173,6 +174,7 @@ class Signature:
     constants: Mapping[str, Any] = field(default_factory=dict)
     kinds: tuple[str, ...] = ()
     spec: Mapping[str, Plain] = field(default_factory=dict)
+    masks: bool = False
     views: tuple[str, ...] = ("array", "typed")
 
 

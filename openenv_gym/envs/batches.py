@@ -5,10 +5,14 @@ The faces of many lanes differ in how they show rows; how rows are asked for and
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
 
+from openenv_gym.envs import masks
 from openenv_gym.envs.observations import BatchReader, RowReader
 from openenv_gym.envs.remote import Lanes, Remote
 from openenv_gym.errors import OutOfTurn, error_from_wire
@@ -38,6 +42,7 @@ class Batches:
         space = signature.action_spaces[0]
         self._actions = None if layout_of(space) is not None else batch_space(space, signature.lanes)
         self._pending = False
+        self._newest: list[Rows] = []
 
     @property
     def idle(self) -> Lanes:
@@ -46,15 +51,23 @@ class Batches:
         Raises:
             OutOfTurn: if a step was sent and what came of it not taken.
         """
+        self._check_idle()
+        return self.remote.lanes
+
+    def _check_idle(self) -> None:
         if self._pending:
             raise OutOfTurn("a step was sent; take what came of it with step_wait() first")
-        return self.remote.lanes
 
     def reset(
         self, lanes: list[int] | None, seeds: int | list[int | None] | None, options: dict[str, Any] | None
     ) -> Rows:
         """Begin an episode in some lanes, or in all; raises what a lane's environment raises."""
-        return self._sound(self.idle.reset(lanes, seeds, options))
+        self._check_idle()
+        rows = self.remote.reset(lanes, seeds, options)
+        # Of lanes that were not reset, what came before is the newest still.
+        partly = lanes is not None or (options is not None and "reset_mask" in options)
+        self._newest = [*self._newest, rows] if partly else [rows]
+        return self._sound(rows)
 
     def send(self, actions: Any) -> None:
         """Send every lane its action, and wait for nothing.
@@ -63,10 +76,10 @@ class Batches:
             InvalidAction: if the actions do not fit; no lane was stepped.
             OutOfTurn: if what came of the last ones was not taken yet.
         """
-        lanes = self.idle
+        self._check_idle()
         if self._actions is not None:
             actions = split(self._actions, actions, self.signature.lanes)
-        lanes.send_step(None, actions)
+        self.remote.send_step(actions)
         self._pending = True
 
     def receive(self) -> Rows:
@@ -78,7 +91,37 @@ class Batches:
         if not self._pending:
             raise OutOfTurn("no step was sent; call step_async(actions) before step_wait()")
         self._pending = False
-        return self._sound(self.remote.lanes.receive_rows())
+        rows = self.remote.receive_rows()
+        self._newest = [rows]
+        return self._sound(rows)
+
+    def call(self, name: str, args: tuple[Any, ...], lane: int | None) -> Any:
+        """What a method or attribute says, if the server's operator offers it; of each lane for ``None``."""
+        self._check_idle()
+        return self.remote.call(name, args, lane)
+
+    @property
+    def action_masks(self) -> Callable[[], NDArray[np.bool_]]:
+        """Gives which actions are legal in each lane: bool, (lanes, n).
+
+        Raises:
+            CallRefused: if the environment is not known to have masks.
+        """
+        signature = self.signature
+        if not (signature.masks or masks.CALL in signature.calls or self._newest_masks()):
+            masks.missing(signature, begun=self.remote.stats.resets > 0)
+        return self._action_masks
+
+    def _action_masks(self) -> NDArray[np.bool_]:
+        signature, found = self.signature, self._newest_masks()
+        if len(found) == signature.lanes:
+            return np.stack([found[lane] for lane in range(signature.lanes)])
+        if masks.CALL in signature.calls:
+            return np.stack([masks.flat(each) for each in self.call(masks.CALL, (), None)])
+        masks.missing(signature, begun=self.remote.stats.resets > 0)
+
+    def _newest_masks(self) -> dict[int, NDArray[np.bool_]]:
+        return masks.masks_of(self._newest, self.signature.lanes)
 
     def _sound(self, rows: Rows) -> Rows:
         if rows.failures:

@@ -81,6 +81,9 @@ class FieldsLanes:
         translation: between spaces and fields.
     """
 
+    microseconds = None
+    """What the environments took: JSON does not say it."""
+
     def __init__(
         self, first: Client, connect: Callable[[], Client], signature: Signature, translation: Translation
     ) -> None:
@@ -102,6 +105,16 @@ class FieldsLanes:
         self._codec.agree(signature.lanes, observation, self._action)
         self._begun = [False] * signature.lanes
         self._ended = [False] * signature.lanes
+
+    @property
+    def sent(self) -> int:
+        """Characters of all messages that were sent."""
+        return sum(client.sent for client in self._clients)
+
+    @property
+    def received(self) -> int:
+        """Characters of all messages that came."""
+        return sum(client.received for client in self._clients)
 
     def reset(
         self,

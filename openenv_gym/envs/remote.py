@@ -6,8 +6,11 @@ Both answer the same few questions with rows, so that :class:`OpenEnvGym` and
 
 from __future__ import annotations
 
+import copy
 import os
 import ssl
+import time
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -20,6 +23,7 @@ from openenv_gym.client.pages import fetch_json
 from openenv_gym.client.proxies import ProxyChoice
 from openenv_gym.client.resuming import RESUME_SECONDS
 from openenv_gym.envs.fields import FieldsLanes, Translation
+from openenv_gym.envs.stats import Stats
 from openenv_gym.errors import (
     Closed,
     InvalidArgument,
@@ -41,6 +45,18 @@ class Lanes(Protocol):
     @property
     def signature(self) -> Signature:
         """What is known of the environment."""
+
+    @property
+    def microseconds(self) -> int | None:
+        """What the served environment took so far; ``None`` if the other end does not say it."""
+
+    @property
+    def sent(self) -> int:
+        """Bytes of all messages that were sent."""
+
+    @property
+    def received(self) -> int:
+        """Bytes of all messages that came."""
 
     def reset(
         self,
@@ -164,6 +180,8 @@ class Remote:
         exact: whether every observation must come to the bit, even one that its space casts.
         spaces: what the caller knows of the server.
         options: what the caller asks of it.
+        clock: seconds, growing.
+        name_episode: makes a name for an episode.
     """
 
     def __init__(
@@ -175,6 +193,8 @@ class Remote:
         exact: bool,
         spaces: Spaces,
         options: Options,
+        clock: Callable[[], float] = time.perf_counter,
+        name_episode: Callable[[], str] = lambda: str(uuid.uuid4()),
     ) -> None:
         if autoreset not in AUTORESET_MODES:
             raise InvalidArgument(
@@ -187,6 +207,10 @@ class Remote:
         self.url = url
         self._pid = os.getpid()
         self._closed = False
+        self._clock, self._name_episode = clock, name_episode
+        self._resets = self._steps = 0
+        self._seconds = self._started = 0.0
+        self._episode_id: str | None = None
         mode: Autoreset = next(mode for mode in AUTORESET_MODES if mode == autoreset)
         hello = Hello(
             lanes=lanes,
@@ -213,6 +237,8 @@ class Remote:
 
         first = client()
         self._lanes: Lanes
+        # Only a server of ours is sure to call an episode as it is told.
+        self._naming = first if first.native and lanes == 1 else None
         if first.native:
             self._lanes = first
             return
@@ -258,6 +284,80 @@ class Remote:
                 "this environment belongs to the process that made it; a forked child makes its own"
             )
         return self._lanes
+
+    def reset(
+        self,
+        lanes: list[int] | None,
+        seeds: int | list[int | None] | None,
+        options: dict[str, Any] | None,
+    ) -> Rows:
+        """Begin an episode in some lanes, or in all; the one of an only lane is named here, if it can be."""
+        there, clock = self.lanes, self._clock
+        self._episode_id = None
+        started = clock()
+        if self._naming is None:
+            rows = there.reset(lanes, seeds, options)
+        else:
+            name = self._name_episode()
+            rows = self._naming.reset(lanes, seeds, options, [name])
+            self._episode_id = name
+        self._seconds += clock() - started
+        self._resets += 1
+        return rows
+
+    def send_step(self, actions: Any) -> None:
+        """Send a batch of actions for all lanes, and wait for nothing."""
+        lanes = self.lanes
+        self._started = self._clock()
+        lanes.send_step(None, actions)
+
+    def receive_rows(self) -> Rows:
+        """The rows of the step that was sent."""
+        rows = self.lanes.receive_rows()
+        self._seconds += self._clock() - self._started
+        self._steps += 1
+        return rows
+
+    def step_one(self, action: Any) -> Rows:
+        """The action of the only lane."""
+        lanes, clock = self.lanes, self._clock
+        started = clock()
+        rows = lanes.step_one(action)
+        self._seconds += clock() - started
+        self._steps += 1
+        return rows
+
+    def call(self, name: str, args: tuple[Any, ...], lane: int | None) -> Any:
+        """What a method or attribute says; without a round trip where it never says anything else."""
+        lanes = self.lanes
+        constants = lanes.signature.constants
+        if args or name not in constants:
+            return lanes.call(name, *args, lane=lane)
+        count = 1 if lane is not None else lanes.signature.lanes
+        answers = [copy.deepcopy(constants[name]) for _ in range(count)]
+        return answers if lane is None else answers[0]
+
+    @property
+    def stats(self) -> Stats:
+        """What resets and steps have taken so far, also after the end of the session."""
+        lanes = self._lanes
+        microseconds = lanes.microseconds
+        return Stats(
+            resets=self._resets,
+            steps=self._steps,
+            seconds=self._seconds,
+            environment_seconds=None if microseconds is None else microseconds / 1e6,
+            bytes_sent=lanes.sent,
+            bytes_received=lanes.received,
+        )
+
+    @property
+    def episode_id(self) -> str | None:
+        """What the only lane's episode is called: ``None`` before the first reset; may ask the server."""
+        if self._episode_id is None and self._resets:
+            said = self.lanes.state(0).get("episode_id")
+            self._episode_id = None if said is None else str(said)
+        return self._episode_id
 
     def close(self) -> None:
         """End the session, or, in a forked child, let go of the parent's."""
@@ -315,6 +415,7 @@ def _signature_of(
             metadata=dict(exact["metadata"]),
             kinds=tuple(Kind(kind) for kind in exact["kinds"]),
             spec=dict(exact["spec"]),
+            masks=bool(exact.get("masks", False)),
         )
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise ProtocolViolation(

@@ -180,6 +180,7 @@ class OpenEnvVecEnv(VecEnv):
         if attr_name in ("action_space", "observation_space"):
             return [getattr(self, attr_name)] * len(lanes)
         if attr_name == _MASKS:
+            _ = self._batches.action_masks  # of which it raises that there are none
             return [lambda lane=lane: self._mask_of(lane) for lane in lanes]
         self._check_offered(attr_name)
         return [self._batches.idle.call(attr_name, lane=lane) for lane in lanes]

@@ -54,7 +54,9 @@ def serve_gym(
         kwargs: constructor arguments of the environment.
         vectorization: ``lanes``, one environment a lane, or ``native``, the id's own vector
             environment.
-        calls: names of methods and attributes that clients may ask for.
+        calls: names of methods and attributes that clients may ask for; of a part, its whole name:
+            ``ale.getRAM``. Of an Atari environment, what its wrappers read is offered anyway
+            (:mod:`openenv_gym.hosting.atari`).
         max_lanes: of all sessions together.
         max_sessions: at the same time; ``None``: as many as there are lanes.
         max_message_bytes: the largest message, or HTTP body, that a client may send.
@@ -82,8 +84,9 @@ def serve_gym(
 
     Raises:
         FactoryFailed: if the environment cannot be built, or fails its first steps.
-        InvalidArgument: if ``env`` is none of those, the mode is unknown, the port cannot be had, or
-            other machines could come in without a token and ``allow_anonymous`` is not set.
+        InvalidArgument: if ``env`` is none of those, a call is not public, the mode is unknown, the port
+            cannot be had, or other machines could come in without a token and ``allow_anonymous`` is
+            not set.
 
     >>> with serve_gym("CartPole-v1", port=0, block=False) as server:
     ...     server.url.startswith("http://127.0.0.1:")

@@ -7,25 +7,35 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import gymnasium
+import numpy as np
+from numpy.typing import NDArray
 
 from openenv_gym.client.proxies import ProxyChoice
 from openenv_gym.client.resuming import RESUME_SECONDS
+from openenv_gym.envs import masks
+from openenv_gym.envs.atari import AtariManners
 from openenv_gym.envs.batches import error_of
 from openenv_gym.envs.copies import MadeAnew
 from openenv_gym.envs.observations import RowReader
 from openenv_gym.envs.remote import Options, Remote, Spaces
+from openenv_gym.envs.stats import Stats
 from openenv_gym.errors import InvalidArgument
 from openenv_gym.types import Rows
+from openenv_gym.wire.infos import NO_INFOS
 
 __all__ = ["OpenEnvGym"]
 
 
-class OpenEnvGym(MadeAnew, gymnasium.Env[Any, Any]):
+class OpenEnvGym(MadeAnew, AtariManners, gymnasium.Env[Any, Any]):
     """An environment served somewhere else, equal to the local one to the bit.
 
-    Random state lives with the served environment: ``reset(seed=...)`` seeds it there, and
-    ``np_random`` of this object has no part in it. A copy, by ``deepcopy`` or ``pickle``, has a session
-    of its own, which wants a reset.
+    Random state lives with the served environment, which ``reset(seed=...)`` seeds. ``np_random`` is not
+    that state but a generator on this side, for wrappers that draw from it, such as ``NoopResetEnv``. The
+    same seed seeds it, as ``gymnasium.Env`` does, or, for an Atari environment, as ale-py does; so what a
+    wrapper draws is what it would draw over a local environment that draws nothing itself. Setting it
+    changes nothing on the server.
+
+    A copy, by ``deepcopy`` or ``pickle``, has a session of its own, which wants a reset.
 
     Args:
         url: of the server.
@@ -120,6 +130,8 @@ class OpenEnvGym(MadeAnew, gymnasium.Env[Any, Any]):
         self.render_mode = signature.render_mode
         self.metadata = self._describe(signature.metadata)  # type: ignore[misc]
         self._reader = RowReader(signature)
+        self._offered, self._constants = frozenset(signature.calls), signature.constants
+        self._infos = NO_INFOS
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -134,11 +146,12 @@ class OpenEnvGym(MadeAnew, gymnasium.Env[Any, Any]):
             The first observation, and its info.
         """
         seed = None if seed is None else int(seed)
-        rows = self._remote.lanes.reset(None, None if seed is None else [seed], options)
+        rows = self._remote.reset(None, None if seed is None else [seed], options)
+        self._infos = rows.infos
         observation = self._observation(rows)
-        # Nothing here draws from np_random, but Gymnasium's check_env wants it to follow the seed.
         super().reset(seed=seed)
-        return observation, rows.infos.of(0) if rows.infos else {}
+        self._seed_like_atari()
+        return observation, self._infos.of(0)
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Take an action.
@@ -153,13 +166,14 @@ class OpenEnvGym(MadeAnew, gymnasium.Env[Any, Any]):
             ServerClosed: if the server ended the session.
             ConnectionLost: if the connection broke, and the session could not be taken up again.
         """
-        rows = self._remote.lanes.step_one(action)
+        rows = self._remote.step_one(action)
+        infos = self._infos = rows.infos
         return (
             self._observation(rows),
             float(rows.reward[0]),
             bool(rows.terminated[0]),
             bool(rows.truncated[0]),
-            rows.infos.of(0) if rows.infos else {},
+            infos.of(0) if infos else {},
         )
 
     def render(self) -> Any:
@@ -171,8 +185,50 @@ class OpenEnvGym(MadeAnew, gymnasium.Env[Any, Any]):
         return self._remote.lanes.state(0)
 
     def call(self, name: str, *args: Any) -> Any:
-        """What a method or attribute of the served environment says, if its operator offers it."""
-        return self._remote.lanes.call(name, *args)
+        """What a method or attribute of the served environment says, if its operator offers it.
+
+        Raises:
+            CallRefused: if not.
+        """
+        return self._remote.call(name, args, 0)
+
+    @property
+    def action_masks(self) -> Callable[[], NDArray[np.bool_]]:
+        """Gives which actions are legal, bool, (n,): what sb3-contrib's MaskablePPO asks for.
+
+        That is ``info["action_mask"]`` of the last reset or step; without one, what the served environment's
+        own ``action_masks`` says, if its operator offers that. The parts of a ``MultiDiscrete`` follow
+        each other.
+
+        Raises:
+            CallRefused: if the environment is not known to have masks; ``hasattr`` is false then.
+            ResetNeeded: if they are asked for before the first reset.
+        """
+        signature = self._remote.signature
+        if signature.masks or masks.CALL in self._offered or masks.KEY in self._infos.of(0):
+            return self._action_masks
+        masks.missing(signature, begun=self.stats.resets > 0)
+
+    def _action_masks(self) -> NDArray[np.bool_]:
+        info = self._infos.of(0)
+        if masks.KEY in info:
+            return masks.flat(info[masks.KEY])
+        if masks.CALL in self._offered:
+            return masks.flat(self.call(masks.CALL))
+        masks.missing(self._remote.signature, begun=self.stats.resets > 0)
+
+    @property
+    def episode_id(self) -> str | None:
+        """What the episode of the last reset is called, as in :meth:`state`; ``None`` before.
+
+        This side names it; in the JSON dialect the server does, and is asked once.
+        """
+        return self._remote.episode_id
+
+    @property
+    def stats(self) -> Stats:
+        """What resets and steps have taken so far, and how much of that the served environment."""
+        return self._remote.stats
 
     def close(self) -> None:
         """End the session; may be called twice."""

@@ -10,6 +10,7 @@ import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
 
 from openenv_gym.client.proxies import ProxyChoice
 from openenv_gym.client.resuming import RESUME_SECONDS
@@ -17,6 +18,7 @@ from openenv_gym.envs.batches import Batches
 from openenv_gym.envs.copies import MadeAnew
 from openenv_gym.envs.infos import vector_infos
 from openenv_gym.envs.remote import Options, Remote, Spaces
+from openenv_gym.envs.stats import Stats
 from openenv_gym.errors import InvalidArgument
 from openenv_gym.types import Rows
 
@@ -206,7 +208,7 @@ class OpenEnvVectorEnv(MadeAnew, VectorEnv[Any, Any, Any]):
 
     def call(self, name: str, *args: Any) -> tuple[Any, ...]:
         """What a method or attribute of every lane says, if the server's operator offers it."""
-        return tuple(self._batches.idle.call(name, *args, lane=None))
+        return tuple(self._batches.call(name, args, None))
 
     def get_attr(self, name: str) -> tuple[Any, ...]:
         """What an attribute of every lane says, if the server's operator offers it."""
@@ -215,6 +217,21 @@ class OpenEnvVectorEnv(MadeAnew, VectorEnv[Any, Any, Any]):
     def state(self, lane: int = 0) -> dict[str, Any]:
         """A lane's ``episode_id`` and ``step_count``."""
         return self._batches.idle.state(lane)
+
+    @property
+    def action_masks(self) -> Callable[[], NDArray[np.bool_]]:
+        """Gives which actions are legal in each lane: bool, (num_envs, n); rows as of ``OpenEnvGym``'s.
+
+        Raises:
+            CallRefused: if the environment is not known to have masks; ``hasattr`` is false then.
+            ResetNeeded: if they are asked for before the first reset.
+        """
+        return self._batches.action_masks
+
+    @property
+    def stats(self) -> Stats:
+        """What resets and steps have taken so far, and how much of that the served environments."""
+        return self._batches.remote.stats
 
     def close_extras(self, **kwargs: Any) -> None:
         """End the session; its lanes are free again."""

@@ -8,14 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
-from openenv_gym.errors import CallRefused, EnvironmentRaised, OpenEnvGymError
+from openenv_gym.errors import CallRefused, EnvironmentRaised, InvalidArgument, OpenEnvGymError
 from openenv_gym.types import Flag, Signature, Slots
 
-__all__ = ["ALONE", "FAILURES", "HostedEnv", "NamedStep", "Out", "attributed", "look_up", "raised"]
+__all__ = [
+    "ALONE",
+    "FAILURES",
+    "HostedEnv",
+    "NamedStep",
+    "Out",
+    "attributed",
+    "checked_calls",
+    "look_up",
+    "raised",
+]
 
 ALONE = int(Flag.TO_MOVE | Flag.OBSERVED)
 """The flags of the only agent of a lane."""
@@ -134,6 +144,22 @@ def raised(error: BaseException, during: str) -> EnvironmentRaised:
     where = "".join(f"  {frame.name}, line {frame.lineno}\n" for frame in frames)
     failure.add_note(f"Remote cause, innermost frame last:\n{where}{name}: {error}")
     return failure
+
+
+def checked_calls(names: Iterable[str]) -> tuple[str, ...]:
+    """The names of an operator's allow-list, if clients may be offered them.
+
+    Raises:
+        InvalidArgument: if one is no name, or dotted names, of a public attribute.
+    """
+    checked = tuple(names)
+    for name in checked:
+        if not all(part.isidentifier() and not part.startswith("_") for part in name.split(".")):
+            raise InvalidArgument(
+                f"clients cannot be offered the call {name!r:.80}; offer a public method or attribute, or "
+                "one of a part: calls=['action_masks', 'ale.lives']"
+            )
+    return checked
 
 
 def look_up(env: Any, name: str, allowed: Sequence[str], args: Sequence[Any]) -> Any:

@@ -9,7 +9,7 @@ The three autoreset modes are Gymnasium's (https://farama.org/Vector-Autoreset-M
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from enum import IntEnum
 from typing import Any
 
@@ -36,14 +36,21 @@ class GymnasiumLanes:
     Args:
         factory: builds one environment; called once a lane, on the calling thread.
         signature: with the lanes and the autoreset mode of this session.
+        bare: calls that take no arguments from a client.
 
     Raises:
         FactoryFailed: is raised by the caller's boundary, not here; lanes that were already built
             are closed before the factory's exception passes on.
     """
 
-    def __init__(self, factory: Callable[[], gymnasium.Env[Any, Any]], signature: Signature) -> None:
+    def __init__(
+        self,
+        factory: Callable[[], gymnasium.Env[Any, Any]],
+        signature: Signature,
+        bare: Collection[str] = (),
+    ) -> None:
         self.signature = signature
+        self._bare = bare
         self._envs: list[gymnasium.Env[Any, Any]] = []
         try:
             for _ in range(signature.lanes):
@@ -159,11 +166,17 @@ class GymnasiumLanes:
 
     def call(self, lane: int | None, name: str, args: Sequence[Any]) -> Any:
         """What the lane's method or attribute says; a list for all lanes."""
-        allowed = self.signature.calls
+        if args and name in self._bare:
+            raise InvalidArgument(f"the call {name} takes no arguments")
+        named = self._envs if lane is None else [self._envs[lane]]
         with attributed(name):
-            if lane is None:
-                return [look_up(env, name, allowed, args) for env in self._envs]
-            return look_up(self._envs[lane], name, allowed, args)
+            answers = [self._look_up(env, name, args) for env in named]
+        return answers if lane is None else answers[0]
+
+    def _look_up(self, env: Any, name: str, args: Sequence[Any]) -> Any:
+        if not args and name in self.signature.constants:
+            return self.signature.constants[name]
+        return look_up(env, name, self.signature.calls, args)
 
     def close(self) -> None:
         """Close every lane, also after one of them raises."""

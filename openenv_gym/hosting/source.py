@@ -28,7 +28,8 @@ from openenv_gym.errors import (
     OpenEnvGymError,
     UnsupportedAutoreset,
 )
-from openenv_gym.hosting.contract import FAILURES, HostedEnv
+from openenv_gym.hosting import atari
+from openenv_gym.hosting.contract import FAILURES, HostedEnv, checked_calls
 from openenv_gym.hosting.families import close_ids, family_of, load_plugin
 from openenv_gym.hosting.gymnasium import GymnasiumLanes, spec_facts
 from openenv_gym.hosting.vector import NativeVector
@@ -199,8 +200,9 @@ def open_source(
 
     Raises:
         FactoryFailed: if the environment cannot be built, or fails its first steps.
-        InvalidArgument: if ``env`` is none of those.
+        InvalidArgument: if ``env`` is none of those, or a call cannot be offered.
     """
+    calls = checked_calls(calls)
     if vectorization not in ("lanes", "native"):
         raise InvalidArgument(f"vectorization is 'lanes' or 'native', not {vectorization!r:.40}")
     if hasattr(env, "SUPPORTS_CONCURRENT_SESSIONS"):
@@ -320,7 +322,9 @@ def _parameters(target: Callable[..., Any]) -> Callable[[str], bool]:
 
 def _lanes_source(builder: Builder, env: Any, calls: Sequence[str], build_seconds: float) -> Source:
     observation, info = env.reset(seed=0)
+    masks = "action_mask" in info
     layout = layout_of(env.observation_space)
+    bare, constants = (atari.CALLS, atari.constants_of(env)) if atari.is_atari(env) else ((), {})
     env.action_space.seed(0)
     look = _Look(builder.name)
     look(env.observation_space, observation)
@@ -342,20 +346,23 @@ def _lanes_source(builder: Builder, env: Any, calls: Sequence[str], build_second
         autoreset="Disabled",
         metadata=_plain_metadata(env.metadata),
         render_mode=env.render_mode,
-        calls=tuple(calls),
+        calls=tuple(dict.fromkeys((*calls, *bare))),
+        constants=constants,
         kinds=() if layout is None else tuple(kinds_of(layout, observation)),
         spec=spec_facts(env.spec),
+        masks=masks,
     )
 
     def host(signature: Signature, extra: dict[str, Any]) -> HostedEnv:
-        return GymnasiumLanes(partial(builder.make, **extra), signature)
+        return GymnasiumLanes(partial(builder.make, **extra), signature, bare)
 
     return Source(signature, host, _median_seconds(step, look), build_seconds, _render_modes(builder, env))
 
 
 def _vector_source(builder: Builder, env: Any, calls: Sequence[str], build_seconds: float) -> Source:
     look = _Look(builder.name)
-    look(env.observation_space, env.reset(seed=0)[0])
+    observation, info = env.reset(seed=0)
+    look(env.observation_space, observation)
     env.action_space.seed(0)
     default = env.metadata.get("autoreset_mode")
     default = getattr(default, "value", default)
@@ -377,6 +384,7 @@ def _vector_source(builder: Builder, env: Any, calls: Sequence[str], build_secon
         calls=tuple(calls),
         kinds=() if layout is None else tuple(kinds_of(layout, None)),
         spec=spec_facts(env.spec),
+        masks="action_mask" in info,
         views=("array",),
     )
 

@@ -195,6 +195,7 @@ def schemas_of(house: House) -> dict[str, Any]:
         "autoreset_modes": list(signature.autoreset_modes),
         "vector": signature.vector,
         "spec": dict(signature.spec),
+        "masks": signature.masks,
     }
     nothing: dict[str, Any] = {"action": {}, "observation": {}, "reset_observation": {}, "state": {}}
     if house.source.typed is not None:

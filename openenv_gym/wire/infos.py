@@ -92,7 +92,7 @@ class Infos:
     def dicts(self) -> dict[int, dict[str, Any]]:
         """Row -> its info, for the rows that have one."""
         if self._alone is not None:
-            return {0: self._alone}
+            return {0: self._alone.copy()}
         found: dict[int, dict[str, Any]] = {}
         for key, column in self.columns.items():
             for row, value in column.values():
@@ -100,7 +100,7 @@ class Infos:
         return found
 
     def of(self, row: int) -> dict[str, Any]:
-        """The info of one row, ``{}`` if it has none."""
+        """The info of one row, a dict of its own for each who asks, ``{}`` if it has none."""
         return self.dicts().get(row, {})
 
 

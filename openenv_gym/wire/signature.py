@@ -33,6 +33,7 @@ def to_plain(signature: Signature) -> dict[str, Any]:
         "constants": dict(signature.constants),
         "kinds": list(signature.kinds),
         "spec": dict(signature.spec),
+        "masks": signature.masks,
     }
 
 
@@ -58,6 +59,7 @@ def from_plain(data: Mapping[str, Any]) -> Signature:
             constants=dict(data["constants"]),
             kinds=tuple(LeafKind(kind) for kind in data["kinds"]),
             spec=dict(data["spec"]),
+            masks=bool(data.get("masks", False)),
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ProtocolViolation(f"the server's signature cannot be read: {error!r}") from error
