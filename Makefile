@@ -5,6 +5,7 @@ SHELL := /bin/bash
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+LEARNING := $(VENV)/.learning
 WORKERS ?= 2
 # PYTHON=/path/to/python3.12 chooses the interpreter; otherwise the newest suitable one on PATH is
 # taken. 3.14 comes last, because Box2D has no wheel for it and the tests of LunarLander fall away.
@@ -19,7 +20,7 @@ export PYGAME_HIDE_SUPPORT_PROMPT := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick lint format coverage bench stock clean
+.PHONY: help demo test quick lint format coverage bench stock trainers clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -27,13 +28,13 @@ help: ## Say what can be made
 demo: $(READY) ## Serve environments, wrap them back, compare them bit by bit, time them
 	@$(BIN)/python -m benchmarks.demo
 
-test: lint stock ## Everything that must hold: lint, then all tests, the slow ones too
+test: lint stock trainers ## Everything that must hold: lint, then all tests, the slow ones too
 	@$(BIN)/python -m pytest -n $(WORKERS)
 
-quick: $(READY) ## The tests without the slow ones
+quick: $(LEARNING) ## The tests without the slow ones
 	@$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
 
-lint: $(READY) ## ruff, mypy and the order of the floors
+lint: $(LEARNING) ## ruff, mypy and the order of the floors
 	@$(BIN)/python -m ruff check .
 	@$(BIN)/python -m ruff format --check .
 	@$(BIN)/python -m mypy
@@ -43,7 +44,7 @@ format: $(READY) ## Let ruff rewrite what it can
 	@$(BIN)/python -m ruff check --fix-only .
 	@$(BIN)/python -m ruff format .
 
-coverage: $(READY) stock ## All tests, and the lines that none of them reaches
+coverage: $(LEARNING) stock trainers ## All tests, and the lines that none of them reaches
 	@$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term
 
 bench: $(READY) stock ## Steps per second beside the alternatives, and what a first observation takes
@@ -56,6 +57,20 @@ bench: $(READY) stock ## Steps per second beside the alternatives, and what a fi
 stock: $(READY)
 	@echo "Looking for the stock peer's virtual environment (the first time it is built: a minute or two)"
 	@$(BIN)/python -c 'from benchmarks.stock.venv import stock_python; print(stock_python())'
+
+trainers: $(READY)
+	@echo "Looking for the other trainers' virtual environment (the first time it is built: two or three minutes)"
+	@$(BIN)/python -c 'from tests.trainers.venv import trainers_python; print(trainers_python())'
+
+COMMA := ,
+# $(call install,requirements,what they are,marker): a dot for each package, and the log where it fails.
+define install
+printf 'Installing $(2) '; \
+	if $(BIN)/python -m pip install -e '$(1)' 2>&1 | tee $(VENV)/install.log | \
+	  while IFS= read -r line; do case $$line in (Collecting*) printf .;; esac; done; \
+	then echo " done"; touch $(3); \
+	else echo " failed; the end of $(VENV)/install.log says:" >&2; tail -n 20 $(VENV)/install.log >&2; exit 1; fi
+endef
 
 clean: ## Back to a fresh clone
 	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .hypothesis .import_linter_cache \
@@ -78,8 +93,8 @@ $(READY): pyproject.toml
 	  echo "Making $(VENV) with $$("$$python" --version)"; \
 	  "$$python" -m venv --clear $(VENV) || exit 1; \
 	fi; \
-	printf 'Installing openenv-gym and its tools (once, a minute or two) '; \
-	if $(BIN)/python -m pip install -e '.[dev]' 2>&1 | tee $(VENV)/install.log | \
-	  while IFS= read -r line; do case $$line in (Collecting*) printf .;; esac; done; \
-	then echo " done"; touch $@; \
-	else echo " failed; the end of $(VENV)/install.log says:" >&2; tail -n 20 $(VENV)/install.log >&2; exit 1; fi
+	$(call install,.[dev],openenv-gym and its tools (once$(COMMA) a minute or two),$@)
+
+$(LEARNING): $(READY)
+	@set -o pipefail; \
+	$(call install,.[dev$(COMMA)learning],PyTorch and Stable-Baselines3 (once),$@)

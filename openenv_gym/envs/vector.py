@@ -119,7 +119,8 @@ class OpenEnvVectorEnv(MadeAnew, VectorEnv[Any, Any, Any]):
         signature = remote.signature
         self.num_envs = num_envs
         self.render_mode = signature.render_mode
-        self.metadata = {**signature.metadata, "autoreset_mode": AutoresetMode(signature.autoreset)}
+        self.autoreset_mode = AutoresetMode(signature.autoreset)  # as SyncVectorEnv has it; TorchRL asks
+        self.metadata = {**signature.metadata, "autoreset_mode": self.autoreset_mode}
         self.single_observation_space = signature.observation_spaces[0]
         self.single_action_space = signature.action_spaces[0]
         self.observation_space = batch_space(self.single_observation_space, num_envs)

@@ -98,6 +98,7 @@ def test_autoreset_modes_go_by_name(world: tuple[World, str], mode: AutoresetMod
     _, url = world
     with closing(OpenEnvVectorEnv(url, 2, autoreset_mode=mode.value)) as remote:
         assert remote.metadata["autoreset_mode"] is mode
+        assert remote.autoreset_mode is mode
 
 
 @pytest.mark.parametrize("seed", [None, 5, [3, None, 11]], ids=["none", "int", "list"])
