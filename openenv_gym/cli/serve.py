@@ -97,6 +97,8 @@ def serve(
         help="thread, or process: each session in a child process.",
         rich_help_panel=_LIMITS,
     ),
+    workers: int = typer.Option(1, help="Processes that serve; connections are spread among them."),
+    worker_timeout: float = typer.Option(10.0, help="Seconds after which a silent worker is replaced."),
 ) -> None:
     """Serve an environment as an OpenEnv server until Ctrl-C.
 
@@ -130,6 +132,9 @@ def serve(
         client_ids=client_id,
         client_kwargs=client_kwarg,
         mode=mode,
+        workers=workers,
+        patience={"hung": worker_timeout},
+        target=env if ":" in env else None,
     )
     threading.Thread(target=_announce, args=(server, env), daemon=True).start()
     server.run()

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from openenv_gym.errors import InvalidArgument
 
-__all__ = ["http_url", "websocket_url"]
+__all__ = ["WORKER_HEADER", "Destination", "http_url", "websocket_url"]
 
+WORKER_HEADER = "X-OpenEnv-Worker"
+"""In the answer to a handshake: which of a server's processes answers; ``/ws?worker=`` reaches it again."""
+
+_WORKER = re.compile(r"w\d{1,4}")
 _SECURE = {"http": False, "ws": False, "https": True, "wss": True}
 
 
@@ -25,6 +30,24 @@ def websocket_url(url: str, **query: Any) -> str:
     """
     said = {name: value for name, value in query.items() if value is not None}
     return _address(url, ("ws", "wss"), "/ws", urlencode(said))
+
+
+class Destination:
+    """The ``/ws`` endpoint of a server: of any of its workers, and after the first handshake of the same.
+
+    Args:
+        url: of the server.
+        **query: names for the address, as in :func:`websocket_url`.
+    """
+
+    def __init__(self, url: str, **query: Any) -> None:
+        self._url, self._query = url, query
+        self.address = websocket_url(url, **query)
+
+    def arrived(self, worker: str | None) -> None:
+        """Remember the worker that answered a handshake, where the session is; ``None``: it said none."""
+        if worker is not None and _WORKER.fullmatch(worker):
+            self.address = websocket_url(self._url, **self._query, worker=worker)
 
 
 def http_url(url: str, path: str) -> str:

@@ -24,7 +24,7 @@ from websockets.protocol import State
 from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
-from openenv_gym.client.addresses import websocket_url
+from openenv_gym.client.addresses import WORKER_HEADER, Destination
 from openenv_gym.client.dialects import (
     agreed,
     default_hello,
@@ -109,6 +109,8 @@ class AsyncSocketTransport:
         self._connection = connection
         self._goodbye = False
         self.subprotocol: str | None = connection.subprotocol
+        response = connection.response
+        self.worker: str | None = None if response is None else response.headers.get(WORKER_HEADER)
 
     @classmethod
     async def to(
@@ -384,17 +386,19 @@ class AsyncClient:
         check_seconds("wait_timeout", wait_timeout, or_none_at_all=True)
         hello = hello or default_hello()
         # JSON has no hello; there the query says what can be said of it.
-        address = websocket_url(url, render_mode=hello.config.get("render_mode"), view=view)
+        destination = Destination(url, render_mode=hello.config.get("render_mode"), view=view)
 
         async def connect(subprotocols: tuple[str, ...]) -> AsyncTransport:
-            return await AsyncSocketTransport.to(
-                address,
+            transport = await AsyncSocketTransport.to(
+                destination.address,
                 subprotocols=subprotocols,
                 headers=headers,
                 timeout=connect_timeout,
                 ssl_context=ssl_context,
                 proxy=proxy,
             )
+            destination.arrived(transport.worker)
+            return transport
 
         return await cls.over(
             connect,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
-from openenv_gym.client.addresses import websocket_url
+from openenv_gym.client.addresses import Destination
 from openenv_gym.client.dialects import (
     agreed,
     default_hello,
@@ -147,17 +147,19 @@ class Client:
         check_seconds("wait_timeout", wait_timeout, or_none_at_all=True)
         hello = hello or default_hello()
         # JSON has no hello; there the query says what can be said of it.
-        address = websocket_url(url, render_mode=hello.config.get("render_mode"), view=view)
+        destination = Destination(url, render_mode=hello.config.get("render_mode"), view=view)
 
         def connect(subprotocols: tuple[str, ...]) -> Transport:
-            return SocketTransport(
-                address,
+            transport = SocketTransport(
+                destination.address,
                 subprotocols=subprotocols,
                 headers=headers,
                 timeout=connect_timeout,
                 ssl_context=ssl_context,
                 proxy=proxy,
             )
+            destination.arrived(transport.worker)
+            return transport
 
         return cls(
             connect,

@@ -27,6 +27,7 @@ from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
+from openenv_gym.client.addresses import WORKER_HEADER
 from openenv_gym.client.endings import ended_by_close, lost
 from openenv_gym.client.frames import FrameReader
 from openenv_gym.client.proxies import ProxyChoice, proxy_for
@@ -84,6 +85,9 @@ class SocketTransport:
         ssl_context: how to speak TLS to a ``wss`` address; by default as OpenSSL is set up.
         proxy: an ``http`` proxy's address, ``True`` for what the environment says, ``None`` for none.
 
+    Attributes:
+        worker: which of the server's processes answers, if it says so.
+
     Raises:
         ConnectFailed: if nobody answers, not with a WebSocket, or with a certificate that is not trusted.
         Unauthorized: if the server wants a token.
@@ -116,6 +120,7 @@ class SocketTransport:
         self._secure = uri.secure
         self._soon = False
         self.subprotocol: str | None = None
+        self.worker: str | None = None
         self._socket = open_socket(
             uri.host,
             uri.port,
@@ -152,6 +157,8 @@ class SocketTransport:
             response = next((event for event in events if isinstance(event, Response)), None)
             raise (speechless(failure) if response is None else refused(response)) from failure
         self.subprotocol = self._protocol.subprotocol
+        response = next(event for event in events if isinstance(event, Response))
+        self.worker = response.headers.get(WORKER_HEADER)
 
     def _await_response(self) -> list[Any]:
         """The answer to the handshake; frames may come behind it in one segment, and even half ones."""

@@ -37,6 +37,8 @@ def serve_gym(
     client_ids: Sequence[str] = (),
     client_kwargs: Sequence[str] = (),
     mode: str | None = None,
+    workers: int = 1,
+    worker_timeout: float = 10.0,
 ) -> GymServer:
     """Serve a Gymnasium, PettingZoo or typed environment as an OpenEnv server.
 
@@ -78,6 +80,10 @@ def serve_gym(
             choice beats ``kwargs``, which are for ``env`` and not for ``client_ids``.
         mode: ``simulation``, or ``production``, which leaves out the routes that play an episode over
             HTTP; if not given, what ``OPENENV_MODE`` says, else ``simulation``.
+        workers: processes that serve, among which connections are spread; with more than one, this
+            process only passes connections on. ``env`` is sent to them by cloudpickle; Linux only.
+        worker_timeout: seconds without a sign of life of a worker's event loop, after which it is killed
+            and replaced.
 
     Returns:
         The server, which is stopped if it blocked; use it as a context manager otherwise.
@@ -119,6 +125,8 @@ def serve_gym(
         client_ids=client_ids,
         client_kwargs=client_kwargs,
         mode=mode,
+        workers=workers,
+        patience={"hung": worker_timeout},
     )
     if block:
         server.run()

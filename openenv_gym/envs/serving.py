@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -10,6 +11,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
+from openenv_gym.envs.worked import sealed_work
 from openenv_gym.errors import InvalidArgument
 from openenv_gym.hosting.models import Models
 from openenv_gym.hosting.shelf import Shelf
@@ -22,6 +24,8 @@ from openenv_gym.server.episodes import Episodes
 from openenv_gym.server.house import House
 from openenv_gym.server.limits import Limits
 from openenv_gym.server.listening import WebServer, listen, url_of
+from openenv_gym.server.workers.dispatcher import Dispatcher
+from openenv_gym.server.workers.patience import Patience
 
 __all__ = ["GymServer", "open_server", "typed_application"]
 
@@ -31,16 +35,32 @@ class GymServer:
 
     Attributes:
         url: where it listens, ``http://127.0.0.1:8000``.
-        house: its sessions.
     """
 
-    def __init__(self, web: WebServer, url: str, house: House) -> None:
+    def __init__(self, web: WebServer | Dispatcher, url: str, house: House | None) -> None:
         self._web = web
         self.url = url
-        self.house = house
+        self._house = house
 
     def __repr__(self) -> str:
-        return f"GymServer({self.house.source.signature.env_id!r}, url={self.url!r})"
+        what = "workers" if self._house is None else self._house.source.signature.env_id
+        return f"GymServer({what!r}, url={self.url!r})"
+
+    @property
+    def house(self) -> House:
+        """Its sessions, where they live in this process.
+
+        Raises:
+            InvalidArgument: if they live in those of several workers; ask ``/health``, or ``/metrics``.
+        """
+        if self._house is None:
+            raise InvalidArgument("the sessions live in the workers; GET /health and /metrics count them")
+        return self._house
+
+    @property
+    def worker_pids(self) -> list[int]:
+        """The processes that serve, this one if there are no workers."""
+        return self._web.pids if isinstance(self._web, Dispatcher) else [os.getpid()]
 
     def __enter__(self) -> Self:
         return self
@@ -58,7 +78,14 @@ class GymServer:
     @property
     def busy(self) -> bool:
         """Whether there are sessions that somebody is connected to."""
+        if isinstance(self._web, Dispatcher):
+            return self._web.busy
         return self.house.active_sessions > self.house.parked
+
+    @property
+    def failure(self) -> BaseException | None:
+        """Why workers that were started on a thread of their own have ended, if nobody closed them."""
+        return self._web.failure if isinstance(self._web, Dispatcher) else None
 
     def start(self) -> Self:
         """Serve on a thread of its own, and return once connections are accepted."""
@@ -87,32 +114,79 @@ def open_server(
     client_ids: Sequence[str] = (),
     client_kwargs: Sequence[str] = (),
     mode: str | None = None,
+    workers: int = 1,
+    patience: Mapping[str, Any] | None = None,
+    target: str | None = None,
 ) -> GymServer:
-    """Probe the environment and take the port; the server does not run yet."""
+    """Probe the environment, where there are no workers, and take the port; the server does not run yet.
+
+    The arguments are ``serve_gym``'s, but for ``patience``, whose names are those of
+    :class:`~openenv_gym.server.workers.patience.Patience`, and ``target``, which is the
+    ``module:name`` that workers can import ``env`` by, if there is one.
+    """
     checked = _mode(mode)
     _check_types(host, port, kwargs)
-    calls = _names("calls", calls)
-    client_ids, client_kwargs = _names("client_ids", client_ids), _names("client_kwargs", client_kwargs)
+    if type(workers) is not int or workers < 1:
+        raise InvalidArgument(f"workers is {workers!r:.40}; a whole number of at least 1 was expected")
     entrance = _doors(host, doors or {})
+    build = partial(
+        _build,
+        kwargs=dict(kwargs or {}),
+        vectorization=vectorization,
+        calls=_names("calls", calls),
+        limits=dict(limits or {}),
+        entrance=entrance,
+        client_ids=_names("client_ids", client_ids),
+        client_kwargs=_names("client_kwargs", client_kwargs),
+        mode=checked,
+    )
+    if workers > 1:
+        if sys.platform != "linux":
+            raise InvalidArgument("several workers need Linux; leave workers out, or run several servers")
+        Limits(**(limits or {}))
+        waiting = Patience(**(patience or {}))
+        work = sealed_work(env, target, build, client_ids)
+        listener = listen(host, port)
+        web: WebServer | Dispatcher = Dispatcher(work, listener, workers, patience=waiting)
+        house = None
+    else:
+        application = build(env)
+        listener = listen(host, port)
+        web, house = WebServer(application, listener), application.house
+    url = url_of(listener)
+    entrance.announce(url)
+    return GymServer(web, url, house)
+
+
+def _build(
+    env: Any,
+    *,
+    kwargs: Mapping[str, Any],
+    vectorization: str,
+    calls: Sequence[str],
+    limits: Mapping[str, Any],
+    entrance: Doors,
+    client_ids: Sequence[str],
+    client_kwargs: Sequence[str],
+    mode: Mode,
+) -> Application:
+    """Probe the environment; in each worker, if there are several."""
 
     def open_one(env_id: str | None, extra: Mapping[str, Any]) -> Source:
         own = env_id is None
-        arguments = {**(kwargs or {}), **extra} if own else extra
+        arguments = {**kwargs, **extra} if own else extra
         return open_source(env if own else env_id, kwargs=arguments, vectorization=vectorization, calls=calls)
 
     if isinstance(env, Application):
         others = {"kwargs": kwargs, "calls": calls, "client_ids": client_ids, "client_kwargs": client_kwargs}
-        _refuse_for_application(limits or {}, {**others, "vectorization": vectorization != "lanes"})
+        _refuse_for_application(limits, {**others, "vectorization": vectorization != "lanes"})
         application = env
     else:
         source = open_one(None, {})
         shelf = Shelf(source, open_one, client_ids, client_kwargs)
-        application = _application(source, dict(limits or {}), checked, shelf)
+        application = _application(source, dict(limits), mode, shelf)
     application.guard(entrance)
-    listener = listen(host, port)
-    url = url_of(listener)
-    entrance.announce(url)
-    return GymServer(WebServer(application, listener), url, application.house)
+    return application
 
 
 def _doors(host: str, asked: Mapping[str, Any]) -> Doors:

@@ -9,8 +9,9 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Literal
 
 from fastapi import APIRouter, FastAPI
+from fastapi.responses import PlainTextResponse
 
-from openenv_gym.errors import InvalidMessage
+from openenv_gym.errors import InvalidMessage, UnknownSession
 from openenv_gym.server.attached import serve_attached
 from openenv_gym.server.attachments import Attachments
 from openenv_gym.server.bodies import documented
@@ -24,8 +25,12 @@ from openenv_gym.server.mcp import mcp_routes
 from openenv_gym.server.mcp_websocket import serve_mcp
 from openenv_gym.server.openapi import describe_bodies
 from openenv_gym.server.websocket import serve_websocket
+from openenv_gym.server.whole import metrics
+from openenv_gym.server.workers.links import RELAYED
+from openenv_gym.server.workers.siblings import Siblings
 from openenv_gym.spaces import to_schema
 from openenv_gym.version import __version__
+from openenv_gym.wire.server import ServerProtocol
 
 __all__ = ["Application", "Mode"]
 
@@ -63,6 +68,7 @@ class Application(FastAPI):
         self._episodes = Episodes(house) if episodes is None else episodes
         self._attachments = Attachments(house) if attachments is None else attachments
         self._enter: Any = self._serve
+        self._siblings: Siblings | None = None
         super().__init__(
             title=f"{house.source.signature.env_id} (openenv-gym)",
             version=__version__,
@@ -79,6 +85,14 @@ class Application(FastAPI):
     def guard(self, doors: Doors) -> None:
         """Let in only what the doors let through; without, in process, everything comes in."""
         self._enter = Doorkeeper(self._serve, doors)
+
+    def join(self, siblings: Siblings) -> None:
+        """Be one of several workers."""
+        self._siblings = self.house.whole = siblings
+
+    async def serve_relayed(self, scope: Any, receive: Receive, send: Send) -> None:
+        """Serve what another worker carries here, at whose doors it has been looked at."""
+        await self._serve(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI document, which knows the environment's own actions and observations."""
@@ -103,7 +117,7 @@ class Application(FastAPI):
             # Nobody is left to tell: the client vanished while something was sent to it, or the
             # server shuts down and would log this as a failure.
             with suppress(OSError, asyncio.CancelledError):
-                await self._serve_websocket(path, Connection(scope, receive, send))
+                await self._serve_websocket(path, scope, receive, send)
         elif scope["type"] == "http":
             await self._answer(path, scope, receive, send)
         else:
@@ -113,7 +127,13 @@ class Application(FastAPI):
         limits = self.house.limits
         depth = None if path == "/mcp" else limits.max_json_depth  # which says it in JSON-RPC
         try:
-            receive = await read_body(scope, receive, max_bytes=limits.max_message_bytes, max_depth=depth)
+            body, receive = await read_body(
+                scope, receive, max_bytes=limits.max_message_bytes, max_depth=depth
+            )
+            if await self._handed_on(path, scope, body, receive, send):
+                return
+        except UnknownSession as error:
+            await refusal(error)(scope, receive, send)
         except InvalidMessage as error:
             response = refusal(error)
             # What was not read of the body is not waited for.
@@ -122,7 +142,25 @@ class Application(FastAPI):
         else:
             await super().__call__(scope, receive, send)
 
-    async def _serve_websocket(self, path: str, connection: Connection) -> None:
+    async def _handed_on(self, path: str, scope: Any, body: bytes, receive: Receive, send: Send) -> bool:
+        """Whether another worker has answered in the place of this one."""
+        if self._siblings is None or RELAYED in scope:
+            return False
+        return await self._siblings.hand_on(path, scope, body, receive, send)
+
+    async def _serve_websocket(self, path: str, scope: Any, receive: Receive, send: Send) -> None:
+        try:
+            if await self._handed_on(path, scope, b"", receive, send):
+                return
+        except UnknownSession as error:
+            cut = Connection(scope, receive, send)
+            with suppress(RuntimeError):  # it was not accepted yet, and the web server refuses it
+                await cut.send(ServerProtocol(native=False).encode_error(0, error))
+                await cut.close()
+            return
+        if self._siblings is not None:
+            send = self._siblings.announced(send)
+        connection = Connection(scope, receive, send)
         if path == "/mcp":
             await serve_mcp(self._episodes, connection, self.house.limits.max_json_depth)
         elif connection.query.get("session_id"):
@@ -154,16 +192,22 @@ def _facts(house: House) -> APIRouter:
 
     @router.get("/health", summary="Whether the server is up, and how full it is")
     async def health() -> dict[str, Any]:
+        tallies, _ = await house.whole.tallies(house.tally())
         return {
             "status": "healthy",
-            "active_lanes": house.active_lanes,
+            "active_lanes": sum(tally.lanes for tally in tallies),
             "max_lanes": house.limits.max_lanes,
-            "sessions": len(house.sessions),
+            "sessions": sum(tally.sessions for tally in tallies),
             "max_sessions": house.limits.sessions,
-            "parked_sessions": house.parked,
-            "abandoned_threads": house.abandoned_threads,
+            "parked_sessions": sum(tally.parked_sessions for tally in tallies),
+            "abandoned_threads": sum(tally.abandoned_threads for tally in tallies),
+            "workers": len(tallies),
             "limits": house.limits.facts(),
         }
+
+    @router.get("/metrics", response_class=PlainTextResponse, summary="What it counts, for Prometheus")
+    async def count() -> str:
+        return metrics(*await house.whole.tallies(house.tally()), house.limits)
 
     @router.get("/metadata", responses=documented(500), summary="What is served here")
     async def metadata() -> dict[str, Any]:

@@ -155,6 +155,8 @@ class Episodes:
         else:
             episode = await asyncio.shield(self._begin_once(config, view, request_id))
         self._default = None if episode.over else episode
+        if self._default is not None:
+            await self._house.whole.claim_default()
         return episode
 
     def _begin_once(self, config: dict[str, Any] | None, view: str, request_id: str) -> asyncio.Task[Episode]:
@@ -188,9 +190,10 @@ class Episodes:
         """
         await self.expire()
         if session_id is None:
-            if self._default is None:
+            default = self._default
+            if default is None or not await self._house.whole.has_default():
                 raise ResetNeeded("no session is open for calls without a session_id; POST /reset first")
-            return self._default
+            return default
         episode = self._open.get(session_id)
         if episode is None:
             raise self._unknown(session_id)
@@ -232,6 +235,10 @@ class Episodes:
                 self.touch(episode)
                 if episode.attachment.over:
                     await self._discard(episode)
+
+    async def call(self, session_id: str, message: dict[str, Any]) -> dict[str, Any] | None:
+        """What another worker answers to JSON-RPC about its session, if it is of another."""
+        return await self._house.whole.call(session_id, message)
 
     async def attach(self, session_id: str, tell: Callable[[OpenEnvGymError], None]) -> Episode:
         """The session of that id, for the one WebSocket that it may have.
@@ -313,6 +320,7 @@ class Episodes:
         self._open.pop(episode.id, None)
         if self._default is episode:
             self._default = None
+            self._house.whole.drop_default()
         if episode.tell is not None:
             episode.tell(
                 UnknownSession(

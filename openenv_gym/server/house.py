@@ -22,6 +22,7 @@ from openenv_gym.server.isolation import InChild, sealed
 from openenv_gym.server.limits import Limits
 from openenv_gym.server.sessions import Attachment, Session
 from openenv_gym.server.threads import CommonThread, Inline, Overdue, OwnThread, Runner
+from openenv_gym.server.whole import Alone, Tally, Whole
 from openenv_gym.types import Signature
 from openenv_gym.wire.messages import (
     Hello,
@@ -54,16 +55,18 @@ class House:
         self.source = source
         self.shelf = Shelf(source) if shelf is None else shelf
         self.limits = limits
+        self.whole: Whole = Alone(limits)
         self.sessions: dict[str, Session] = {}
         self.active_lanes = 0
         self.active_sessions = 0
+        self._steps = 0
         self.busy = 0
         self.parked = 0
         """Sessions whose client has vanished, and may come back."""
         self._probes = 0
         self.closing = False
         self.make_room: Callable[[], Awaitable[bool]] | None = None
-        """Ends a session that may be evicted, if there is one; asked when the lanes are taken."""
+        """Ends a session that may be evicted, if one is here; asked when the lanes are taken."""
         self._common: CommonThread | None = None
         self._own_sealed = sealed(source.hosted) if limits.isolation == "process" else b""
         self._abandoned: list[Runner] = []
@@ -73,6 +76,13 @@ class House:
         """How many threads still run that did not end in time; no session waits for them."""
         self._abandoned = [runner for runner in self._abandoned if runner.is_running()]
         return len(self._abandoned)
+
+    def tally(self, worker: int = 0) -> Tally:
+        """What is counted here, by the worker of that number."""
+        steps = self._steps + sum(session.steps for session in self.sessions.values())
+        return Tally(
+            worker, self.active_lanes, len(self.sessions), self.parked, self.abandoned_threads, steps
+        )
 
     async def attach(self, hello: Hello, protocol: ServerProtocol, *, inline: bool = True) -> Attachment:
         """Begin the session that a hello asks for.
@@ -96,7 +106,7 @@ class House:
         await self._await_room(hello.lanes)
         self.active_lanes += hello.lanes
         self.active_sessions += 1
-        identity = uuid.uuid4().hex
+        identity = f"{self.whole.prefix}{uuid.uuid4().hex}"
         name = f"session-{identity[:8]}"
         try:
             hosted, runner = await self._build(source, signature, choice.render_mode, name, inline)
@@ -108,25 +118,16 @@ class House:
         return Attachment(session, hello, protocol)
 
     async def _await_room(self, lanes: int) -> None:
-        limits = self.limits
-        while (
-            full := self.active_sessions >= limits.sessions
-        ) or self.active_lanes + lanes > limits.max_lanes:
-            if lanes <= limits.max_lanes and self.make_room is not None and await self.make_room():
-                continue
-            if full and limits.max_sessions is not None:
-                raise CapacityReached(
-                    f"{self.active_sessions} of {limits.sessions} sessions are open; wait for others to "
-                    "close, or have the operator raise max_sessions (--max-sessions)",
-                    active_sessions=self.active_sessions,
-                    max_sessions=limits.sessions,
-                )
-            raise CapacityReached(
-                f"{self.active_lanes} of {limits.max_lanes} lanes are taken and {lanes} were asked for; wait "
-                "for others to close, ask for fewer, or have the operator raise max_lanes (--max-lanes)",
-                active_lanes=self.active_lanes,
-                max_lanes=limits.max_lanes,
-            )
+        while True:
+            try:
+                return await self.whole.take(lanes)
+            except CapacityReached:
+                if lanes > self.limits.max_lanes or not await self._make_room():
+                    raise
+
+    async def _make_room(self) -> bool:
+        own = self.make_room is not None and await self.make_room()
+        return own or await self.whole.make_room()
 
     async def _build(
         self, source: Source, signature: Signature, render_mode: str | None, name: str, inline: bool
@@ -238,6 +239,7 @@ class House:
         session = attachment.session
         if self.sessions.pop(session.id, None) is None:
             return
+        self._steps += session.steps
         try:
             await session.runner.run(session.hosted.close, CLOSE_SECONDS)
         except HostedError as error:
@@ -259,6 +261,7 @@ class House:
         session = attachment.session
         if self.sessions.pop(session.id, None) is None:
             return
+        self._steps += session.steps
         self._abandon(session.runner, session.hosted.close)
         self._free(session.signature.lanes)
 
@@ -270,6 +273,7 @@ class House:
     def _free(self, lanes: int) -> None:
         self.active_lanes -= lanes
         self.active_sessions -= 1
+        self.whole.free(lanes)
 
     def close(self) -> None:
         """Let the thread end that sessions share, if there is one."""

@@ -9,8 +9,10 @@ from openenv_gym.wire.depth import check_depth
 __all__ = ["read_body"]
 
 
-async def read_body(scope: Event, receive: Receive, *, max_bytes: int, max_depth: int | None) -> Receive:
-    """Read a request's body, and give what an application receives in its place.
+async def read_body(
+    scope: Event, receive: Receive, *, max_bytes: int, max_depth: int | None
+) -> tuple[bytes, Receive]:
+    """Read a request's body; give it, and what an application receives in its place.
 
     Nothing beyond ``max_bytes`` is kept, whatever the request says of its length.
 
@@ -21,22 +23,23 @@ async def read_body(scope: Event, receive: Receive, *, max_bytes: int, max_depth
     headers = dict(scope["headers"])
     length = headers.get(b"content-length")
     if length is None and b"transfer-encoding" not in headers:
-        return receive
+        return b"", receive
     if length is not None and int(length) > max_bytes:
         raise _too_large(max_bytes)
     body = bytearray()
     while True:
         event = await receive()
         if event["type"] != "http.request":
-            return _first(event, receive)
+            return b"", _first(event, receive)
         body += event.get("body", b"")
         if len(body) > max_bytes:
             raise _too_large(max_bytes)
         if not event.get("more_body", False):
             break
+    data = bytes(body)
     if max_depth is not None:
-        check_depth(bytes(body), max_depth)
-    return _first({"type": "http.request", "body": bytes(body), "more_body": False}, receive)
+        check_depth(data, max_depth)
+    return data, _first({"type": "http.request", "body": data, "more_body": False}, receive)
 
 
 def _first(event: Event, receive: Receive) -> Receive:

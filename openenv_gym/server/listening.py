@@ -15,6 +15,8 @@ import logging
 import socket
 import sys
 import threading
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import uvicorn
 
@@ -71,10 +73,33 @@ class _Uvicorn(uvicorn.Server):
 
     application: Application
     started_event: threading.Event
+    begin: Callable[[], None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.started_event.set()
+        if self.begin is not None:
+            self.begin()
+
+    async def take(self, connection: socket.socket, closed: Callable[[], None]) -> None:
+        """Serve a connection that was accepted elsewhere, and say when it has ended."""
+        connections = self.server_state.connections
+        if not isinstance(connections, _Connections):
+            connections = self.server_state.connections = _Connections(connections)
+        loop = asyncio.get_running_loop()
+        make: Any = self.config.http_protocol_class
+
+        def protocol() -> Any:
+            made = make(
+                config=self.config,
+                server_state=self.server_state,
+                app_state=self.lifespan.state,
+                _loop=loop,
+            )
+            connections.closers[made] = closed
+            return made
+
+        await loop.connect_accepted_socket(protocol, connection)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         house = self.application.house
@@ -91,16 +116,46 @@ class _Uvicorn(uvicorn.Server):
         await self.application.close()
 
 
+class _Connections(set[Any]):
+    """uvicorn's open connections, which notices when one ends that is watched.
+
+    A connection that becomes a WebSocket changes its protocol, and keeps its transport.
+    """
+
+    def __init__(self, connections: Iterable[Any]) -> None:
+        super().__init__(connections)
+        self.closers: dict[Any, Callable[[], None]] = {}
+        """By protocol; of one that has become a WebSocket, by transport."""
+
+    def discard(self, protocol: Any) -> None:
+        super().discard(protocol)
+        self._ended(protocol)
+
+    def remove(self, protocol: Any) -> None:
+        super().remove(protocol)
+        self._ended(protocol)
+
+    def _ended(self, protocol: Any) -> None:
+        closed = self.closers.pop(protocol, None) or self.closers.pop(protocol.transport, None)
+        if closed is None:
+            return
+        if protocol.transport.is_closing():
+            closed()
+        else:
+            self.closers[protocol.transport] = closed
+
+
 class WebServer:
     """An application on a listening socket.
 
     Args:
         application: what to serve.
-        listener: from :func:`listen`; closed with the server.
+        listener: from :func:`listen`; closed with the server. ``None``: connections are accepted
+            elsewhere, and come by :meth:`take`.
     """
 
-    def __init__(self, application: Application, listener: socket.socket) -> None:
-        self._listener = listener
+    def __init__(self, application: Application, listener: socket.socket | None) -> None:
+        self._listeners = [] if listener is None else [listener]
         config = uvicorn.Config(
             application,
             loop="auto",
@@ -130,9 +185,10 @@ class WebServer:
         """Serve on this thread until a signal or :meth:`stop`."""
         try:
             with asyncio.Runner(loop_factory=self._config.get_loop_factory()) as runner:
-                runner.run(self._server.serve(sockets=[self._listener]))
+                runner.run(self._server.serve(sockets=self._listeners))
         finally:
-            self._listener.close()
+            for listener in self._listeners:
+                listener.close()
 
     def run_process(self) -> None:
         """Serve on the main thread of a process that does nothing else."""
@@ -141,6 +197,19 @@ class WebServer:
         gc.collect()
         gc.freeze()
         self.run()
+
+    def when_started(self, begin: Callable[[], None]) -> None:
+        """Have something done on the event loop once it runs."""
+        self._server.begin = begin
+
+    async def take(self, connection: socket.socket, closed: Callable[[], None]) -> None:
+        """Serve a connection; on the event loop.
+
+        Args:
+            connection: accepted by another process.
+            closed: called once it has ended.
+        """
+        await self._server.take(connection, closed)
 
     def start(self) -> None:
         """Serve on a thread of its own; returns once connections are accepted."""

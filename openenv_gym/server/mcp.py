@@ -21,6 +21,7 @@ __all__ = ["SERVER_ERROR", "Refusal", "answer_call", "begin_session", "mcp_route
 
 _PARSE_ERROR, _INVALID_REQUEST, _METHOD_NOT_FOUND, _INVALID_PARAMS = -32700, -32600, -32601, -32602
 SERVER_ERROR = -32000
+_CLOSE = "openenv/session/close"
 
 
 class Refusal(Exception):
@@ -91,6 +92,10 @@ async def answer_call(episodes: Episodes, message: dict[str, Any], own: str | No
     try:
         call = _read(message)
         identity = call.id
+        if own is not None and call.method == _CLOSE and (other := call.params.get("session_id")) != own:
+            elsewhere = await episodes.call(str(other), message)
+            if elsewhere is not None:
+                return elsewhere
         result = await _perform(episodes, call, own)
     except Refusal as refusal:
         return refusal.answer(identity)
@@ -109,7 +114,7 @@ async def _perform(episodes: Episodes, call: JsonRpcRequest, own: str | None) ->
     if call.method == "openenv/session/create":
         return {"session_id": (await begin_session(episodes)).id if own is None else own}
     session_id = call.params.get("session_id")
-    if call.method == "openenv/session/close":
+    if call.method == _CLOSE:
         if not session_id:
             raise Refusal(_INVALID_PARAMS, "Invalid params - 'session_id' is required")
         if session_id == own:

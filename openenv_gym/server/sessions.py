@@ -69,6 +69,7 @@ class Session:
     hosted: HostedEnv
     runner: Runner
     episode_ids: list[str]
+    steps: int = 0
 
 
 class Attachment:
@@ -183,6 +184,7 @@ class Attachment:
         slots, out = message.slots, self.out
         if slots is not None:
             self._check_slots(slots)
+        self.session.steps += self._lanes if slots is None else len(slots.lane)
         actions = self._actions(slots, message.actions)
         if message.data and self._typed:
             actions = [NamedStep(action, message.data) for action in actions]

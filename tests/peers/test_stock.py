@@ -81,10 +81,10 @@ def run_stock_client(url: str, how: str, played: Any = ()) -> dict[str, Any]:
     return said
 
 
-@pytest.mark.parametrize("how", ["async", "sync"])
-def test_the_stock_client_plays_cartpole(how: str) -> None:
+@pytest.mark.parametrize(("how", "workers"), [("async", 1), ("sync", 1), ("async", 2)])
+def test_the_stock_client_plays_cartpole(how: str, workers: int) -> None:
     played = episodes()
-    with serve_gym("CartPole-v1", port=0, block=False) as server:
+    with serve_gym("CartPole-v1", port=0, block=False, workers=workers) as server:
         said = run_stock_client(server.url, how, played)
         assert eventually(lambda: health(server.url)["active_lanes"] == 0)
     rows = [
@@ -112,10 +112,11 @@ def test_the_stock_client_is_told_that_the_server_is_full() -> None:
         assert eventually(lambda: health(server.url)["active_lanes"] == 0)
 
 
-def test_the_stock_client_of_tools_finds_none_and_plays() -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_stock_client_of_tools_finds_none_and_plays(workers: int) -> None:
     """It creates its session over HTTP, plays it over a WebSocket, and asks for tools meanwhile."""
     played = episodes()
-    with serve_gym("CartPole-v1", port=0, block=False, max_lanes=1) as server:
+    with serve_gym("CartPole-v1", port=0, block=False, max_lanes=1, workers=workers) as server:
         said = run_stock_client(server.url, "tools", played)
         assert eventually(lambda: health(server.url)["active_lanes"] == 0)
     assert said["tools"] == said["again"] == []

@@ -31,6 +31,7 @@ def test_health_says_how_full_it_is(server: GymServer) -> None:
         "max_sessions": 9,
         "parked_sessions": 0,
         "abandoned_threads": 0,
+        "workers": 1,
         "limits": server.house.limits.facts(),
     }
     with Client.to(server.url, Hello(lanes=4)):

@@ -1,0 +1,155 @@
+"""A request that one worker carries to another: ASGI's own events, over a socket pair.
+
+Between two processes of one server; what crosses is MessagePack, an event a message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from struct import Struct
+from typing import Any
+
+import msgspec
+
+from openenv_gym.server.connection import Event, Receive, Send
+
+__all__ = ["RELAYED", "Broken", "Link"]
+
+RELAYED = "openenv_gym.relayed"
+"""In the scope of a request that another worker carries here."""
+
+_log = logging.getLogger("openenv_gym.server")
+_LENGTH = Struct("<I")
+_END: Event = {"type": "end"}
+_SCOPE = (
+    "type",
+    "http_version",
+    "method",
+    "scheme",
+    "path",
+    "raw_path",
+    "query_string",
+    "root_path",
+    "headers",
+    "client",
+    "server",
+    "subprotocols",
+)
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder().decode
+
+
+class Broken(ConnectionError):
+    """The other worker is gone."""
+
+
+class Link:
+    """One end of the pair; carries one request after the other, from the worker that made it."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    @classmethod
+    async def over(cls, end: socket.socket) -> Link:
+        """A link over an end of a pair, which is closed with it."""
+        end.setblocking(False)
+        return cls(*await asyncio.open_unix_connection(sock=end))
+
+    @property
+    def usable(self) -> bool:
+        """Whether the other worker has not hung up."""
+        return not (self._reader.at_eof() or self._writer.is_closing())
+
+    def close(self) -> None:
+        """End it; may be called twice."""
+        self._writer.close()
+
+    async def carry(self, scope: Any, receive: Receive, send: Send) -> None:
+        """Have the other worker answer a request.
+
+        Raises:
+            Broken: if it is gone; part of the answer may have been sent.
+        """
+        await self._put({name: scope[name] for name in _SCOPE if name in scope})
+        pump = asyncio.create_task(self._pump(receive))
+        try:
+            while (event := await self._get())["type"] != "end":
+                await send(event)
+        except BaseException:
+            self.close()  # what else would come on it is of this request
+            raise
+        finally:
+            pump.cancel()
+            with suppress(asyncio.CancelledError, Broken):
+                await pump
+        await self._put(_END)
+
+    async def serve(self, application: Callable[[Any, Receive, Send], Awaitable[None]]) -> None:
+        """Answer what comes until the link ends."""
+        try:
+            while True:
+                await self._serve_one(await self._get(), application)
+        except Broken:
+            pass
+        except Exception:  # of the application, which has told its client what it could
+            _log.exception("a request that another worker carried here failed")
+        finally:
+            self.close()
+
+    async def _serve_one(
+        self, scope: Event, application: Callable[[Any, Receive, Send], Awaitable[None]]
+    ) -> None:
+        scope = {
+            **scope,
+            "asgi": {"version": "3.0"},
+            "extensions": {},
+            "headers": [(name, value) for name, value in scope["headers"]],
+            RELAYED: True,
+        }
+        events: asyncio.Queue[Event] = asyncio.Queue()
+        reading = asyncio.create_task(self._read(events, f"{scope['type']}.disconnect"))
+        try:
+            await application(scope, events.get, self._put)
+            await self._put(_END)
+            await reading
+        finally:
+            reading.cancel()
+            with suppress(asyncio.CancelledError, Broken):
+                await reading
+
+    async def _read(self, events: asyncio.Queue[Event], goodbye: str) -> None:
+        """Take in the events of one request, up to its end."""
+        try:
+            while (event := await self._get())["type"] != "end":
+                events.put_nowait(event)
+        except Broken:
+            events.put_nowait({"type": goodbye, "code": 1006})
+            raise
+
+    async def _pump(self, receive: Receive) -> None:
+        while True:
+            event = await receive()
+            await self._put(event)
+            if event["type"].endswith(".disconnect"):
+                return
+
+    async def _put(self, event: Event) -> None:
+        data = _pack(event)
+        try:
+            self._writer.write(_LENGTH.pack(len(data)))
+            self._writer.write(data)
+            await self._writer.drain()
+        except OSError as error:
+            raise Broken from error
+
+    async def _get(self) -> Event:
+        try:
+            (length,) = _LENGTH.unpack(await self._reader.readexactly(_LENGTH.size))
+            event: Event = _unpack(await self._reader.readexactly(length))
+        except (OSError, asyncio.IncompleteReadError) as error:
+            raise Broken from error
+        return event
