@@ -25,6 +25,8 @@ from rich.table import Table
 from rich.text import Text
 
 from openenv_gym.cli.opening import import_modules, open_env, read_arguments, short_name
+from openenv_gym.envs.single import OpenEnvGym
+from openenv_gym.envs.stats import Stats
 from openenv_gym.errors import CallerError, InvalidArgument, MissingExtra
 from openenv_gym.spaces import sample_legal
 
@@ -54,6 +56,8 @@ class Rollouts:
     episodes: list[Episode] = field(default_factory=list)
     steps: int = 0
     seconds: float = 0.0
+    environment_seconds: float | None = None
+    """What of them the served environment took, where the server says it."""
     interrupted: bool = False
 
     def facts(self) -> dict[str, Any]:
@@ -73,6 +77,7 @@ class Rollouts:
             **{name: endings.count(name) for name in ("terminated", "truncated", "stopped")},
             "steps": self.steps,
             "seconds": self.seconds,
+            "environment_seconds": self.environment_seconds,
             "steps_per_second": self.steps / self.seconds if self.seconds else None,
             "episodes": episodes,
         }
@@ -114,6 +119,7 @@ def rollout(
         raise
     finally:
         env.close()
+    rollouts.environment_seconds = _stats(env).environment_seconds
     if json_:
         typer.echo(json.dumps(rollouts.facts(), indent=2, allow_nan=False))
     else:
@@ -186,6 +192,12 @@ def _open(target: str, arguments: dict[str, Any], video: Path | None) -> gymnasi
         ) from error
 
 
+def _stats(env: gymnasium.Env[Any, Any]) -> Stats:
+    face = env.unwrapped
+    assert isinstance(face, OpenEnvGym)
+    return face.stats
+
+
 def _file_name(target: str) -> str:
     return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in short_name(target))
 
@@ -250,6 +262,9 @@ def _lines(
         each = 1e6 * rollouts.seconds / rollouts.steps
         frame = "" if video is None else ", and its frame"
         yield "a step", f"{each:,.0f} µs, the way to the server and back included{frame}"
+        if rollouts.environment_seconds is not None:
+            own = 1e6 * rollouts.environment_seconds / rollouts.steps
+            yield "", f"{own:,.0f} µs of it in the environment, resets included"
     yield (
         "seed",
         f"{rollouts.seed}"
