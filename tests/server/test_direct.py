@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import Frame, Opcode
 from websockets.sync.client import ClientConnection, connect
+from websockets.utils import apply_mask
 
-from openenv_gym import serve_gym
+from openenv_gym import OpenEnvGym, serve_gym
 from openenv_gym.client.addresses import websocket_url
 from openenv_gym.envs.serving import GymServer
+from openenv_gym.server import direct
+from openenv_gym.server.direct import DirectWebSocket
 from tests.environments import Counter, Sleeper
 from tests.served import eventually, health
 
@@ -102,3 +108,66 @@ def test_a_close_in_the_same_segment_as_a_message(
     assert stock.close_code == 1000
     assert eventually(lambda: health(server.url)["sessions"] == 0)
     assert caplog.records == []
+
+
+def test_a_message_in_one_piece_takes_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[bytes] = []
+    handle = DirectWebSocket.handle_bytes
+
+    def seen(self: DirectWebSocket, event: Frame) -> None:
+        parsed.append(bytes(event.data))
+        handle(self, event)
+
+    monkeypatch.setattr(DirectWebSocket, "handle_bytes", seen)
+    with serve_gym(Counter, port=0, block=False) as server, closing(OpenEnvGym(server.url)) as env:
+        env.reset()
+        parsed.clear()
+        assert [env.step(1)[1] for _ in range(3)] == [1.0, 1.0, 1.0]
+        assert parsed == []
+
+
+@pytest.mark.parametrize("length", [0, 1, 125, 126, 127, 65535, 65536, 70000])
+@pytest.mark.parametrize("opcode", [Opcode.TEXT, Opcode.BINARY])
+def test_heads_are_those_of_the_library(opcode: Opcode, length: int) -> None:
+    data = bytes(length)
+    ours = Frame(opcode, data).serialize(mask=False)
+    assert direct._head(0x80 | opcode, length) + data == ours
+    theirs = Frame(opcode, data).serialize(mask=True)
+    start = direct._payload_of(theirs)
+    assert apply_mask(theirs[start:], theirs[start - 4 : start]) == data
+    assert start == len(theirs) - length
+
+
+def test_what_is_not_one_whole_message_is_left_to_the_library() -> None:
+    whole = Frame(Opcode.BINARY, b"hello").serialize(mask=True)
+    others = [
+        b"",
+        whole[:1],
+        whole[:5],
+        whole[:-1],
+        whole + b"x",
+        whole + whole,
+        Frame(Opcode.BINARY, b"hello").serialize(mask=False),
+        Frame(Opcode.BINARY, b"hello", fin=False).serialize(mask=True),
+        Frame(Opcode.CONT, b"hello").serialize(mask=True),
+        Frame(Opcode.PING, b"hello").serialize(mask=True),
+        bytes([whole[0] | 0x40]) + whole[1:],  # a reserved bit
+        Frame(Opcode.BINARY, bytes(300)).serialize(mask=True)[:3],
+    ]
+    assert direct._payload_of(whole) == 6
+    assert [direct._payload_of(data) for data in others] == [0] * len(others)
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 5, 6, 9])
+def test_a_message_in_two_pieces_is_one_request(stock: ClientConnection, cut: int) -> None:
+    stock.protocol.send_text(step(1).encode())
+    stock.protocol.send_text(step(1).encode())
+    first, second = stock.protocol.data_to_send()
+    stock.socket.sendall(first[:cut])
+    time.sleep(0.02)
+    stock.socket.sendall(first[cut:] + second[:cut])
+    time.sleep(0.02)
+    stock.socket.sendall(second[cut:])
+    assert [answer["type"] for answer in answers(stock, 2)] == ["observation"] * 2
+    stock.send('{"type": "state"}')
+    assert answers(stock, 1)[0]["data"]["step_count"] == 2
