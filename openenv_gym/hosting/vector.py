@@ -14,6 +14,9 @@ from openenv_gym.types import Phase, Signature, Slots
 
 __all__ = ["NativeVector"]
 
+# NumPy's own numbers: of an IntEnum it would ask for one protocol after another, at each step.
+_RESET, _STEP = np.uint8(Phase.RESET), np.uint8(Phase.STEP)
+
 
 class NativeVector:
     """One ``gymnasium.vector.VectorEnv`` whose sub-environments are the session's lanes.
@@ -29,6 +32,8 @@ class NativeVector:
         self._ended = np.zeros(signature.lanes, np.bool_)
         self._step_count = np.zeros(signature.lanes, np.int64)
         self._fresh = True
+        self._lanes = signature.lanes
+        self._next_step = signature.autoreset == "NextStep"
 
     def reset(
         self,
@@ -61,16 +66,15 @@ class NativeVector:
         with attributed("step"):
             observation, reward, terminated, truncated, info = self._env.step(actions)
         reward, terminated, truncated = np.asarray(reward), np.asarray(terminated), np.asarray(truncated)
-        lanes = self.signature.lanes
-        if terminated.shape != (lanes,) or truncated.shape != (lanes,):
+        shape = (self._lanes,)
+        if terminated.shape != shape or truncated.shape != shape:
             raise LayoutMismatch(
-                f"terminated and truncated have {terminated.shape} and {truncated.shape}, not {(lanes,)}"
+                f"terminated and truncated have {terminated.shape} and {truncated.shape}, not {shape}"
             )
-        next_step = self.signature.autoreset == "NextStep"
-        phase = np.where(self._ended, Phase.RESET, Phase.STEP) if next_step else Phase.STEP
+        phase = np.where(self._ended, _RESET, _STEP) if self._next_step else _STEP
         out.put_batch(observation, reward, terminated, truncated, info, phase)
         self._step_count += 1
-        if next_step:
+        if self._next_step:
             self._step_count[self._ended] = 0
         self._ended = terminated | truncated
 

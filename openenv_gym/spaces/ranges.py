@@ -23,6 +23,8 @@ __all__ = ["compile_range_check"]
 
 Check: TypeAlias = Callable[[Any], None]
 
+_greatest = np.maximum.reduce
+
 
 def compile_range_check(space: Space[Any]) -> Check | None:
     """Make a function that refuses what the space does not count, in one action or in columns of them.
@@ -49,14 +51,17 @@ def _check_of(space: Space[Any], path: Path) -> Check | None:
 @_check_of.register(Discrete)
 def _check_of_discrete(space: Discrete, path: Path) -> Check:
     least, greatest = int(space.start), int(space.start) + int(space.n) - 1
+    unsigned = np.dtype(f"u{space.dtype.itemsize}") if least == 0 else None
 
     def check(actions: Any) -> None:
         if actions.size == 1:
             low = high = actions.item()
-        elif actions.size:
-            low, high = actions.min().item(), actions.max().item()
-        else:
+        elif not actions.size:
             return
+        elif unsigned is not None and _greatest(actions.view(unsigned)) <= greatest:
+            return  # in one look: what is negative is huge as an unsigned number
+        else:
+            low, high = actions.min().item(), actions.max().item()
         if low < least or high > greatest:
             wrong = low if low < least else high
             raise ACTION.refuse(path, f"holds {wrong}", f"wants {least} to {greatest}")

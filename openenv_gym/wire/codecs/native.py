@@ -168,8 +168,9 @@ class NativeCodec:
                 raise ProtocolViolation(f"a step takes {len(self._step)} bytes here, {len(data)} came")
             return Step(seq, None, self._read_actions(bytearray(data[HEADER.size :]))), ack
         if kind == Kind.ANSWER and self._read_dense is not None:
-            if flags | _TRAILER == _HOT_ANSWER and count == self._lanes and tail == 0 and reward == 0:
-                rows = self._read_dense(data, self._dense_slots)
+            hot = flags | _TRAILER == _HOT_ANSWER and reward < _REWARD_KINDS
+            if hot and count == self._lanes and tail == 0:
+                rows = self._read_dense(data, self._dense_slots, REWARD_DTYPES[reward])
                 if flags & _TRAILER:
                     _add_trailer(rows, data, self._dense_end)
                 elif len(data) != self._dense_end:
@@ -279,7 +280,8 @@ _TRAILER = MessageFlag.TRAILER
 _HOT_ANSWER = _DENSE_COLUMNS | _TRAILER
 _NOTHING: Mapping[int, Any] = {}
 _NO_INFOS = info_columns.NO_INFOS
-_ReadDense: TypeAlias = Callable[[bytes, Slots], Rows]
+_REWARD_KINDS = len(REWARD_DTYPES)
+_ReadDense: TypeAlias = Callable[[bytes, Slots, np.dtype[Any]], Rows]
 
 
 def _compile_dense(layout: Layout, lanes: int) -> _ReadDense:
@@ -288,15 +290,9 @@ def _compile_dense(layout: Layout, lanes: int) -> _ReadDense:
     size = HEADER.size + block.nbytes
     marks, reward = HEADER.size + block.marks, HEADER.size + block.reward
     observation = layout.compile_views(lanes, HEADER.size + block.observation)
-    shape, ndarray, float64, uint8, bool_ = (
-        (lanes,),
-        np.ndarray,
-        REWARD_DTYPES[0],
-        np.dtype("u1"),
-        np.dtype("?"),
-    )
+    shape, ndarray, uint8, bool_ = (lanes,), np.ndarray, np.dtype("u1"), np.dtype("?")
 
-    def read(data: bytes, slots: Slots) -> Rows:
+    def read(data: bytes, slots: Slots, reward_dtype: np.dtype[Any]) -> Rows:
         if len(data) < size:
             raise ProtocolViolation(f"an answer of {lanes} rows takes {size} bytes, {len(data)} came")
         return Rows(
@@ -304,7 +300,7 @@ def _compile_dense(layout: Layout, lanes: int) -> _ReadDense:
             slots.agent,
             ndarray(shape, uint8, data, marks),
             ndarray(shape, uint8, data, marks + lanes),
-            ndarray(shape, float64, data, reward),
+            ndarray(shape, reward_dtype, data, reward),
             ndarray(shape, bool_, data, marks + 2 * lanes),
             ndarray(shape, bool_, data, marks + 3 * lanes),
             observation(data),
