@@ -81,6 +81,7 @@ class _Place:
                 self._lease = lease_environment(env_id, arguments, vectorization=vectorization)
                 session = {}
             url, ours["headers"] = self._lease.url, self._lease.headers
+            ours.setdefault("resume_timeout", 0)  # what is lost beside us is dead, and does not come back
         self.url = url
         self.options = {**ours, **session}
 
