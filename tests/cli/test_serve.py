@@ -51,7 +51,7 @@ def test_a_command_that_cannot_work_says_why_in_one_line(
 def test_it_says_so_as_a_program_too() -> None:
     ended = subprocess.run(serve_command("Nope-v1"), capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 1
-    assert ended.stderr.startswith("openenv-gym: Nope-v1 could not be built") and ended.stdout == ""
+    assert ended.stderr.startswith("openenv-gym: there is no id 'Nope-v1'") and ended.stdout == ""
 
 
 @pytest.mark.parametrize("target", ["tests.typed:Counting", "tests.typed_app:app"])

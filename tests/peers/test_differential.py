@@ -613,7 +613,8 @@ def test_requests(twins: dict[str, Twins], name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("environment", "ours_alone"), [("echo", {"/render", "/close"}), ("echo, production", set())]
+    ("environment", "ours_alone"),
+    [("echo", {"/metrics", "/render", "/close"}), ("echo, production", {"/metrics"})],
 )
 def test_the_routes(twins: dict[str, Twins], environment: str, ours_alone: set[str]) -> None:
     routes = []
