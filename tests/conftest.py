@@ -6,11 +6,13 @@ import gc
 import os
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
 
 from tests import leaks
+from tests.peers.awake import awake_python
 
 GRACE = 2.0
 """Seconds in which threads, processes and sockets may still go after a test is over."""
@@ -29,6 +31,11 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[_SESSION_VARIABLE] = uuid.uuid4().hex
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
     os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the long ones: together in the tail they would keep one worker while the others are idle."""
+    items.sort(key=lambda item: "trainers" not in item.path.parts)
 
 
 def pytest_collection_finish() -> None:
@@ -59,6 +66,13 @@ def session_leaves_nothing_behind() -> Iterator[None]:
     before = leaks.held()
     yield
     _refuse(leaks.left_since(before, grace=GRACE), "the tests of this session")
+
+
+@pytest.fixture(scope="session")
+def awake_stock() -> Iterator[Path]:
+    """The stock interpreter, with ``openenv`` imported already; a process of its own for each program."""
+    with awake_python() as python:
+        yield python
 
 
 @pytest.fixture(autouse=True)

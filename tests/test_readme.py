@@ -16,7 +16,6 @@ import pytest
 
 import openenv_gym
 from benchmarks import readme
-from benchmarks.stock.venv import stock_python
 from openenv_gym import OpenEnvGym, errors, serve_gym
 from openenv_gym.envs.embedded import close_servers
 
@@ -59,10 +58,10 @@ def test_python_runs(code: str, address: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("code", [block for block in blocks("python") if "openenv.core" in block])
-def test_the_stock_clients_python_runs(code: str, address: str) -> None:
+def test_the_stock_clients_python_runs(code: str, address: str, awake_stock: Path) -> None:
     assert ADDRESS in code
     code += "\nassert result.done\n"
-    command = [str(stock_python()), "-c", code.replace(ADDRESS, address)]
+    command = [str(awake_stock), "-c", code.replace(ADDRESS, address)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
 

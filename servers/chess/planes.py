@@ -54,10 +54,14 @@ class Planes:
 
     def seen_by(self, player: chess.Color, board: chess.Board) -> NDArray[np.bool_]:
         """The observation of a player: bool, (8, 8, 111)."""
-        facts, boards = _encoded(board, player)[:, :, :_FACTS], self._boards
+        boards = self._boards
         if player == chess.BLACK:
-            # The facts are turned once more than they would have to be: PettingZoo does so.
-            facts, boards = facts[::-1], boards[::-1][..., _SWAPPED]
+            # Without the moves before it, which a mirrored board would copy only to forget them.
+            board = board.copy(stack=False)
+            boards = boards[::-1][..., _SWAPPED]
+        facts = _encoded(board, player)[:, :, :_FACTS]
+        if player == chess.BLACK:
+            facts = facts[::-1]  # once more than it would have to be: PettingZoo does so
         return np.concatenate([facts, boards.reshape(8, 8, _BOARDS * _PER_BOARD)], axis=2)
 
 

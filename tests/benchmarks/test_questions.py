@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 
-from benchmarks import sessions, start
+from benchmarks import command, sessions, start
 from benchmarks.cases import Benchmark
 from benchmarks.command import main
 from benchmarks.readme import shown
 from benchmarks.single import SINGLE
 from benchmarks.starting import STAGES
+from benchmarks.stock import peer
 from benchmarks.vector import VECTOR
 
 SESSIONS = replace(sessions.SESSIONS, cases=(sessions.cartpole,))
@@ -28,7 +29,11 @@ CROWD = replace(sessions.SESSIONS, cases=(partial(sessions.crowd, 30),))
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("benchmark", [SINGLE, VECTOR, SESSIONS], ids=lambda benchmark: benchmark.name)
-def test_every_alternative_is_measured(benchmark: Benchmark, tmp_path: Path) -> None:
+def test_every_alternative_is_measured(
+    benchmark: Benchmark, awake_stock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peer, "stock_python", lambda: awake_stock)
+    monkeypatch.setattr(command, "QUICK", replace(command.QUICK, round_trips=50))
     assert main(benchmark, ["--quick", "--rounds", "1", "--seconds", "0.05", "--output", str(tmp_path)]) == 0
     assert_all_measured(benchmark.name, tmp_path)
 

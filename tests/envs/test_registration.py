@@ -333,7 +333,7 @@ def test_the_server_is_private(cartpole: OpenEnvGym) -> None:
 
 @pytest.mark.usefixtures("tidy")
 def test_a_server_that_was_killed_is_replaced() -> None:
-    env = make(env_id=Counter)
+    env = make(env_id=Counter, resume_timeout=0.5)
     env.reset()
     (pid,) = users("Counter")
     os.kill(pid, signal.SIGKILL)

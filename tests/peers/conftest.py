@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from benchmarks.stock.venv import stock_python
 from tests.peers.scaffold import make_scaffold, served
 
 collect_ignore = ["scripts"]
@@ -27,25 +26,27 @@ class Twins(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def scaffold(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def scaffold(awake_stock: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What ``openenv init`` makes, an environment that echoes texts, with room for eight sessions."""
-    return make_scaffold(tmp_path_factory.mktemp("scaffold"), SESSIONS)
+    return make_scaffold(awake_stock, tmp_path_factory.mktemp("scaffold"), SESSIONS)
 
 
 @pytest.fixture(scope="module")
-def echo(scaffold: Path) -> Iterator[str]:
+def echo(awake_stock: Path, scaffold: Path) -> Iterator[str]:
     """The URL of the scaffold's environment on its own server."""
-    with served(scaffold) as url:
+    with served(awake_stock, scaffold) as url:
         yield url
 
 
 @pytest.fixture(scope="session")
-def twins(scaffold: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Twins]]:
+def twins(
+    awake_stock: Path, scaffold: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Twins]]:
     """The scaffold and the odd environments of ``scripts/worlds.py``, each served twice."""
     log = tmp_path_factory.mktemp("host") / "log"
     with log.open("w") as errors:
         process = subprocess.Popen(
-            [str(stock_python()), str(SCRIPTS / "host.py"), str(scaffold)],
+            [str(awake_stock), str(SCRIPTS / "host.py"), str(scaffold)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,

@@ -8,15 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.children import ChildProcess
-from benchmarks.stock.venv import stock_python
 
 __all__ = ["make_scaffold", "served"]
 
 
-def make_scaffold(home: Path, sessions: int) -> Path:
+def make_scaffold(stock: Path, home: Path, sessions: int) -> Path:
     """The folder of the environment, with room for some sessions."""
     subprocess.run(
-        [str(stock_python().with_name("openenv")), "init", "echo_env", "--output-dir", str(home)],
+        [str(stock.with_name("openenv")), "init", "echo_env", "--output-dir", str(home)],
         check=True,
         capture_output=True,
         timeout=110,
@@ -29,9 +28,9 @@ def make_scaffold(home: Path, sessions: int) -> Path:
 
 
 @contextmanager
-def served(scaffold: Path) -> Iterator[str]:
+def served(stock: Path, scaffold: Path) -> Iterator[str]:
     """Its URL."""
-    command = [str(stock_python()), "-m", "uvicorn", "server.app:app", "--app-dir", str(scaffold)]
+    command = [str(stock), "-m", "uvicorn", "server.app:app", "--app-dir", str(scaffold)]
     server = ChildProcess([*command, "--host", "127.0.0.1", "--port", "0"])
     try:
         yield server.server_url()

@@ -12,7 +12,6 @@ from typing import Any
 import gymnasium
 import pytest
 
-from benchmarks.stock.venv import stock_python
 from openenv_gym import create_app, serve_gym
 from openenv_gym.servers.chess.environment import ChessAction, ChessEnvironment, ChessObservation
 from openenv_gym.spaces import to_plain
@@ -109,7 +108,7 @@ def _served(stack: ExitStack, name: str, mode: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def looked(scaffold: Path, twins: dict[str, Twins]) -> Iterator[dict[str, Any]]:
+def looked(awake_stock: Path, scaffold: Path, twins: dict[str, Twins]) -> Iterator[dict[str, Any]]:
     """What all of them saw at all servers: one process of the stock interpreter."""
     with ExitStack() as stack:
         plans = {
@@ -125,7 +124,7 @@ def looked(scaffold: Path, twins: dict[str, Twins]) -> Iterator[dict[str, Any]]:
             for name in NAMES
         }
         done = subprocess.run(
-            [str(stock_python()), str(SCRIPTS / "clients.py"), str(scaffold), json.dumps(plans)],
+            [str(awake_stock), str(SCRIPTS / "clients.py"), str(scaffold), json.dumps(plans)],
             capture_output=True,
             text=True,
             timeout=110,

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from benchmarks.children import ChildProcess
-from benchmarks.stock.venv import stock_python
 from openenv_gym.testing import Outcome, check_server
 
 pytestmark = pytest.mark.slow
@@ -25,9 +24,9 @@ LACKING = {
 
 
 @pytest.fixture(scope="module", params=[1, 4])
-def stock(request: pytest.FixtureRequest) -> Iterator[str]:
+def stock(request: pytest.FixtureRequest, awake_stock: Path) -> Iterator[str]:
     """The URL of a stock server of CartPole; the first has room for two sessions, for it doubles."""
-    server = ChildProcess([str(stock_python()), str(SERVE), "cartpole", "--sessions", str(request.param)])
+    server = ChildProcess([str(awake_stock), str(SERVE), "cartpole", "--sessions", str(request.param)])
     try:
         yield server.server_url()
     finally:

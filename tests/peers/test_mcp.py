@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,8 +22,9 @@ SESSIONS = 2
 
 
 @pytest.fixture(scope="module")
-def stock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with served(make_scaffold(tmp_path_factory.mktemp("scaffold"), SESSIONS)) as url:
+def stock(awake_stock: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    scaffold = make_scaffold(awake_stock, tmp_path_factory.mktemp("scaffold"), SESSIONS)
+    with served(awake_stock, scaffold) as url:
         yield url
 
 

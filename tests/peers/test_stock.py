@@ -15,7 +15,6 @@ import pytest
 from gymnasium.spaces import Box, Discrete
 
 from benchmarks.children import ChildProcess
-from benchmarks.stock.venv import stock_python
 from openenv_gym import AsyncClient, Client, OpenEnvGym, OpenEnvVectorEnv, serve_gym
 from openenv_gym.errors import (
     CapacityReached,
@@ -68,9 +67,9 @@ def local_rows(played: list[tuple[int, list[int]]]) -> list[tuple[bytes, float, 
 # the stock client on our server ----------------------------------------------------------------
 
 
-def run_stock_client(url: str, how: str, played: Any = ()) -> dict[str, Any]:
+def run_stock_client(stock: Path, url: str, how: str, played: Any = ()) -> dict[str, Any]:
     done = subprocess.run(
-        [str(stock_python()), str(PLAY), url, how, json.dumps(played)],
+        [str(stock), str(PLAY), url, how, json.dumps(played)],
         capture_output=True,
         text=True,
         timeout=90,
@@ -82,10 +81,10 @@ def run_stock_client(url: str, how: str, played: Any = ()) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("how", "workers"), [("async", 1), ("sync", 1), ("async", 2)])
-def test_the_stock_client_plays_cartpole(how: str, workers: int) -> None:
+def test_the_stock_client_plays_cartpole(awake_stock: Path, how: str, workers: int) -> None:
     played = episodes()
     with serve_gym("CartPole-v1", port=0, block=False, workers=workers) as server:
-        said = run_stock_client(server.url, how, played)
+        said = run_stock_client(awake_stock, server.url, how, played)
         assert eventually(lambda: health(server.url)["active_lanes"] == 0)
     rows = [
         (
@@ -105,19 +104,19 @@ def test_the_stock_client_plays_cartpole(how: str, workers: int) -> None:
     assert said["after"]["reward"] == 1.0
 
 
-def test_the_stock_client_is_told_that_the_server_is_full() -> None:
+def test_the_stock_client_is_told_that_the_server_is_full(awake_stock: Path) -> None:
     with serve_gym("CartPole-v1", port=0, block=False, max_lanes=2) as server:
         with Client.to(server.url, Hello(lanes=2)):
-            assert "CAPACITY_REACHED" in run_stock_client(server.url, "refused")["refused"]
+            assert "CAPACITY_REACHED" in run_stock_client(awake_stock, server.url, "refused")["refused"]
         assert eventually(lambda: health(server.url)["active_lanes"] == 0)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_the_stock_client_of_tools_finds_none_and_plays(workers: int) -> None:
+def test_the_stock_client_of_tools_finds_none_and_plays(awake_stock: Path, workers: int) -> None:
     """It creates its session over HTTP, plays it over a WebSocket, and asks for tools meanwhile."""
     played = episodes()
     with serve_gym("CartPole-v1", port=0, block=False, max_lanes=1, workers=workers) as server:
-        said = run_stock_client(server.url, "tools", played)
+        said = run_stock_client(awake_stock, server.url, "tools", played)
         assert eventually(lambda: health(server.url)["active_lanes"] == 0)
     assert said["tools"] == said["again"] == []
     rows = [
@@ -257,8 +256,8 @@ def test_what_a_scaffold_cannot_do_is_said_by_type(echo: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def stock_cartpole() -> Iterator[str]:
-    server = ChildProcess([str(stock_python()), str(SERVE), "cartpole", "--sessions", str(SESSIONS)])
+def stock_cartpole(awake_stock: Path) -> Iterator[str]:
+    server = ChildProcess([str(awake_stock), str(SERVE), "cartpole", "--sessions", str(SESSIONS)])
     try:
         yield server.server_url()
     finally:

@@ -181,7 +181,8 @@ def test_all_sessions_share_a_thread_where_the_environment_wants_it() -> None:
             threads.add(threading.get_ident())
             return super().reset(seed, episode_id)
 
-    app = create_app(OneThread, Count, Counted, max_concurrent_envs=3)
+    # Room for two pairs: the first may still be ending when the second begins.
+    app = create_app(OneThread, Count, Counted, max_concurrent_envs=4)
     with serve_gym(app, port=0, block=False) as server:
         for _ in range(2):
             with Client.to(server.url) as one, Client.to(server.url) as other:

@@ -72,21 +72,26 @@ class Link:
         """Have the other worker answer a request.
 
         Raises:
-            Broken: if it is gone; part of the answer may have been sent.
+            Broken: if it is gone before its answer is whole; part of it may have been sent.
         """
         await self._put({name: scope[name] for name in _SCOPE if name in scope})
         pump = asyncio.create_task(self._pump(receive))
+        whole = False
         try:
             while (event := await self._get())["type"] != "end":
                 await send(event)
-        except BaseException:
+                whole = event["type"] == "http.response.body" and not event.get("more_body")
+        except BaseException as error:
             self.close()  # what else would come on it is of this request
-            raise
+            if not (whole and isinstance(error, Broken)):
+                raise
+            return
         finally:
             pump.cancel()
             with suppress(asyncio.CancelledError, Broken):
                 await pump
-        await self._put(_END)
+        with suppress(Broken):  # who is gone now has answered
+            await self._put(_END)
 
     async def serve(self, application: Callable[[Any, Receive, Send], Awaitable[None]]) -> None:
         """Answer what comes until the link ends."""
@@ -143,7 +148,7 @@ class Link:
             self._writer.write(_LENGTH.pack(len(data)))
             self._writer.write(data)
             await self._writer.drain()
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # uvloop's, of a handle that is closed
             raise Broken from error
 
     async def _get(self) -> Event:
