@@ -2,7 +2,8 @@
 
 ``serve_gym`` lifts an environment into an OpenEnv server; ``OpenEnvGym`` and ``OpenEnvVectorEnv``
 wrap a server back into Gymnasium's interfaces, and so do the ids that importing this package registers,
-``openenv/gym`` and others. ``OpenEnvClient`` plays any server in OpenEnv's fields.
+``openenv/gym`` and others. ``OpenEnvPool`` gives lanes as they get ready. ``OpenEnvClient`` plays any
+server in OpenEnv's fields.
 """
 
 from importlib import import_module
@@ -14,6 +15,7 @@ from openenv_gym.version import __version__
 if TYPE_CHECKING:
     from openenv_gym.client.asynchronous import AsyncClient
     from openenv_gym.client.blocking import Client
+    from openenv_gym.envs.pool import OpenEnvPool
     from openenv_gym.envs.sb3 import OpenEnvVecEnv as OpenEnvVecEnv
     from openenv_gym.envs.serve import create_app, serve_gym
     from openenv_gym.envs.single import OpenEnvGym
@@ -28,6 +30,7 @@ __all__ = [
     "OpenEnvClient",
     "OpenEnvGym",
     "OpenEnvGymError",
+    "OpenEnvPool",
     "OpenEnvVectorEnv",
     "StepResult",
     "__version__",
@@ -41,6 +44,7 @@ _HOMES = {
     "OpenEnvClient": "openenv_gym.envs.typed",
     "OpenEnvGym": "openenv_gym.envs.single",
     "OpenEnvGymError": "openenv_gym.errors",
+    "OpenEnvPool": "openenv_gym.envs.pool",
     # Not in __all__: it wants Stable-Baselines3, which `import *` must not.
     "OpenEnvVecEnv": "openenv_gym.envs.sb3",
     "OpenEnvVectorEnv": "openenv_gym.envs.vector",

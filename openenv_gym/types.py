@@ -9,7 +9,7 @@ be imported from anywhere.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum, IntFlag
 from typing import Any, Generic, Literal, TypeAlias
 
@@ -31,6 +31,7 @@ __all__ = [
     "Signature",
     "Slots",
     "StepResult",
+    "renumbered",
 ]
 
 Plain: TypeAlias = Any
@@ -78,6 +79,18 @@ class Failure:
     message: str
     fields: dict[str, Any] = field(default_factory=dict)
     cause: str | None = None
+
+
+def renumbered(failure: Failure, lane: int) -> Failure:
+    """The failure of a lane that has another number where it is told.
+
+    >>> renumbered(Failure("RESET_NEEDED", "lane 0 cannot step", {"lane": 0}), 7)
+    Failure(code='RESET_NEEDED', message='lane 7 cannot step', fields={'lane': 7}, cause=None)
+    """
+    if "lane" not in failure.fields:
+        return failure
+    told = failure.message.replace(f"lane {failure.fields['lane']} ", f"lane {lane} ", 1)
+    return replace(failure, message=told, fields={**failure.fields, "lane": lane})
 
 
 @dataclass(frozen=True, slots=True)

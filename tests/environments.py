@@ -199,3 +199,56 @@ class SlowDiary(Diary):
     """A diary whose steps are long enough for a thread of its own."""
 
     seconds = 0.005
+
+
+class Turnstile(Counter):
+    """Observes its number, which is its last seed, and its steps, each of which waits to be let through.
+
+    Number 0, which is the probe's, never waits, and is slow enough for a thread a lane.
+    """
+
+    let: ClassVar[dict[int, threading.Semaphore]] = {}
+    """By number, for those that are stopped; see :meth:`stop`."""
+    broken: ClassVar[set[int]] = set()
+    """The numbers whose next step raises."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.observation_space = Box(0, np.inf, (2,), np.float32)
+        self.number = 0
+
+    @classmethod
+    def stop(cls, *numbers: int) -> None:
+        """Have the steps of these wait."""
+        cls.let.update({number: threading.Semaphore(0) for number in numbers})
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        self.number = self.number if seed is None else seed
+        return super().reset(seed=seed, options=options)
+
+    def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        if self.number == 0:
+            time.sleep(0.005)
+        elif self.number in self.let and not self.let[self.number].acquire(timeout=30):
+            raise RuntimeError("nobody came")
+        if self.number in self.broken:
+            self.broken.discard(self.number)
+            raise ZeroDivisionError("broken")
+        return super().step(action)
+
+    def _observation(self) -> Observation:
+        return np.array([self.number, self.steps], np.float32)
+
+
+class Meeting(Counter):
+    """Steps only when as many as its room is for do so at once; alone it is slow."""
+
+    room: ClassVar[threading.Barrier] = threading.Barrier(1)
+
+    def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        if self.room.parties == 1:
+            time.sleep(0.005)
+        self.room.wait(30)
+        return super().step(action)

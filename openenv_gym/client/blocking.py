@@ -120,7 +120,7 @@ class Client:
         wait_timeout: float | None = 10.0,
         timeout: float | None = None,
         resume_timeout: float | None = RESUME_SECONDS,
-    ) -> Client:
+    ) -> Self:
         """A client of the server at a URL.
 
         Args:
@@ -293,12 +293,15 @@ class Client:
             raise
         self.sent += len(data)
 
-    def _receive(self) -> Any:
+    def _receive(self, take: Callable[[], Any] | None = None) -> Any:
+        """What comes next; ``None`` if it is to be taken in another way, which finds nothing."""
         try:
             try:
-                data = self._transport.receive(self._timeout)
+                data = self._transport.receive(self._timeout) if take is None else take()
             except ConnectionLost as loss:
-                return self._receive_resumed(loss)
+                return self._receive_resumed(loss, take)
+            if data is None:
+                return None
             self.received += len(data)
             return self.protocol.receive(data)
         except SESSION_OVER:
@@ -314,7 +317,7 @@ class Client:
     def _resumes(self) -> bool:
         return self._resume_timeout != 0 and self.protocol.resumable
 
-    def _receive_resumed(self, loss: ConnectionLost) -> Any:
+    def _receive_resumed(self, loss: ConnectionLost, take: Callable[[], Any] | None) -> Any:
         """What was awaited when the connection was lost, over another."""
         if not self._resumes:
             raise loss
@@ -325,14 +328,14 @@ class Client:
                 welcome = self._resume()
                 if greeting:
                     return welcome
-                data = self._transport.receive(self._timeout)
+                data = self._transport.receive(self._timeout) if take is None else take()
             except (ConnectFailed, ConnectionLost, UnknownSession) as error:
                 pause = resumption.pause_after(error)
             except BaseException:
                 self._fail()
                 raise
             else:
-                return self.protocol.receive(data)
+                return None if data is None else self.protocol.receive(data)
             time.sleep(pause)
 
     def _resume(self) -> Any:

@@ -208,6 +208,8 @@ class SocketTransport:
                 raise ProtocolViolation(f"the server sent text that is none: {error}") from error
             try:
                 count = self._fill()
+            except (BlockingIOError, ssl.SSLWantReadError) as error:
+                raise DeadlineExceeded("no answer is here yet", timeout=timeout) from error
             except TimeoutError as error:
                 if timeout is None or error.errno is not None:  # not ours: keepalive had no answer
                     raise self._ended(error) from error
@@ -316,6 +318,21 @@ class SocketTransport:
         if wrong is not None and not isinstance(wrong, EOFError):
             return ProtocolViolation(f"the server sent what is no WebSocket message: {wrong}")
         return lost(cause)
+
+    def receive_now(self) -> Any:
+        """The next message if it is here, else ``None``."""
+        try:
+            return self.receive(0.0)
+        except DeadlineExceeded:
+            return None
+        finally:
+            self._timeout = None
+            if self._socket.fileno() >= 0:
+                self._socket.settimeout(None)  # or a long message could not be sent
+
+    def fileno(self) -> int:
+        """The descriptor, to wait on several connections once nothing is to be received now."""
+        return self._socket.fileno()
 
     def close(self) -> None:
         """Say goodbye and let go; may be called twice."""

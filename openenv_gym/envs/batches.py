@@ -13,13 +13,14 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from openenv_gym.envs import masks
+from openenv_gym.envs.lanes import Lanes
 from openenv_gym.envs.observations import BatchReader, RowReader
-from openenv_gym.envs.remote import Lanes, Remote
+from openenv_gym.envs.remote import Remote
 from openenv_gym.errors import OutOfTurn, error_from_wire
 from openenv_gym.spaces import layout_of, split
 from openenv_gym.types import Failure, Rows
 
-__all__ = ["Batches", "error_of"]
+__all__ = ["Batches", "error_of", "outcomes"]
 
 
 class Batches:
@@ -128,6 +129,21 @@ class Batches:
             row, failure = min(rows.failures.items())
             raise error_of(failure, int(rows.lane[row]), self.signature.lanes)
         return rows
+
+
+def outcomes(rows: Rows, count: int) -> tuple[NDArray[Any], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Reward, terminated, truncated of each lane; of one that has begun anew, those of its last row."""
+    reward, terminated, truncated = (
+        rows.reward[:count].copy(),
+        rows.terminated[:count].copy(),
+        rows.truncated[:count].copy(),
+    )
+    if len(rows) > count:
+        lane = rows.lane[count:]
+        reward[lane] = rows.reward[count:]
+        terminated[lane] = rows.terminated[count:]
+        truncated[lane] = rows.truncated[count:]
+    return reward, terminated, truncated
 
 
 def error_of(failure: Failure, lane: int, lanes: int) -> Exception:

@@ -103,6 +103,7 @@ class FieldsLanes:
         self._out = AnswerBuffer(observation, kinds, signature.lanes, exact=True)
         self._codec = NativeCodec()
         self._codec.agree(signature.lanes, observation, self._action)
+        self._awaited: dict[int, Phase] = {}
         self._begun = [False] * signature.lanes
         self._ended = [False] * signature.lanes
 
@@ -123,14 +124,22 @@ class FieldsLanes:
         options: dict[str, Any] | None = None,
     ) -> Rows:
         """Begin an episode in some lanes, or in all; lane ``i`` takes ``seeds + i``."""
+        self.send_reset(lanes, seeds, options)
+        return self.receive_rows()
+
+    def send_reset(
+        self,
+        lanes: list[int] | None = None,
+        seeds: int | list[int | None] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> None:
+        """Ask for it, on the connection of each lane."""
         named = list(range(len(self._clients))) if lanes is None else lanes
         each = [seeds + lane for lane in named] if isinstance(seeds, int) else seeds or [None] * len(named)
         for lane, seed in zip(named, each, strict=True):
             self._clients[lane].send_reset(None, [seed], options)
         self._out.begin(dense=lanes is None)
-        for lane in named:
-            self._receive(lane, Phase.RESET)
-        return self._rows()
+        self._awaited = dict.fromkeys(named, Phase.RESET)
 
     def send_step(self, slots: Slots | None, actions: Any) -> None:
         """Send a batch of actions for all lanes, each on its own connection."""
@@ -153,34 +162,28 @@ class FieldsLanes:
             self._translation.encode_action(action) if self._steps(lane) else None
             for lane, action in enumerate(actions)
         ]
-        self._phases: list[Phase | None] = []
+        self._awaited = {}
         self._out.begin(dense=True)
         for lane, (client, action) in enumerate(zip(self._clients, fields, strict=True)):
-            phase: Phase | None = None
             if action is not None:
                 client.send_step(None, [action])
-                phase = Phase.STEP
+                self._awaited[lane] = Phase.STEP
             elif self._ended[lane] and self.signature.autoreset == "NextStep":
                 client.send_reset()
-                phase = Phase.RESET
+                self._awaited[lane] = Phase.RESET
             else:
                 why = "its episode has ended" if self._ended[lane] else "it was not reset yet"
                 self._out.fail(
                     lane, ResetNeeded(f"lane {lane} cannot step: {why}; call reset() first", lane=lane)
                 )
-            self._phases.append(phase)
 
     def _steps(self, lane: int) -> bool:
         """Whether a lane is in an episode."""
         return self._begun[lane] and not self._ended[lane]
 
     def receive_rows(self) -> Rows:
-        """The rows of the step that was sent; SameStep resets what has ended meanwhile."""
-        again = [
-            lane
-            for lane, phase in enumerate(self._phases)
-            if phase is not None and self._receive(lane, phase)
-        ]
+        """The rows of what was sent; SameStep resets what has ended meanwhile."""
+        again = [lane for lane, phase in self._awaited.items() if self._receive(lane, phase)]
         for lane in again:
             self._clients[lane].send_reset()
         for lane in again:

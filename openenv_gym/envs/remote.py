@@ -1,7 +1,7 @@
 """The lanes behind a face: a session of a server of ours, or stock sessions made to look like one.
 
-Both answer the same few questions with rows, so that :class:`OpenEnvGym` and
-:class:`OpenEnvVectorEnv` translate and never decide.
+Both answer the same few questions with rows (:class:`~openenv_gym.envs.lanes.Lanes`), so that
+:class:`OpenEnvGym` and :class:`OpenEnvVectorEnv` translate and never decide.
 """
 
 from __future__ import annotations
@@ -11,18 +11,21 @@ import os
 import ssl
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from gymnasium import Space
+from msgspec import structs
 
 from openenv_gym.client.blocking import Client
 from openenv_gym.client.pages import fetch_json
 from openenv_gym.client.proxies import ProxyChoice
 from openenv_gym.client.resuming import RESUME_SECONDS
 from openenv_gym.envs.fields import FieldsLanes, Translation
+from openenv_gym.envs.lanes import Lanes
+from openenv_gym.envs.spread import Spread, blocks
 from openenv_gym.envs.stats import Stats
 from openenv_gym.errors import (
     Closed,
@@ -32,63 +35,11 @@ from openenv_gym.errors import (
     UnsupportedSpace,
 )
 from openenv_gym.spaces import Kind, from_schema, kinds_of, layout_of
-from openenv_gym.types import AUTORESET_MODES, Autoreset, Rows, Signature, Slots
+from openenv_gym.types import AUTORESET_MODES, Autoreset, Rows, Signature
 from openenv_gym.version import __version__
 from openenv_gym.wire.messages import Hello
 
-__all__ = ["Lanes", "Options", "Remote", "Spaces"]
-
-
-class Lanes(Protocol):
-    """What a face needs of the other end."""
-
-    @property
-    def signature(self) -> Signature:
-        """What is known of the environment."""
-
-    @property
-    def microseconds(self) -> int | None:
-        """What the served environment took so far; ``None`` if the other end does not say it."""
-
-    @property
-    def sent(self) -> int:
-        """Bytes of all messages that were sent."""
-
-    @property
-    def received(self) -> int:
-        """Bytes of all messages that came."""
-
-    def reset(
-        self,
-        lanes: list[int] | None = None,
-        seeds: int | list[int | None] | None = None,
-        options: dict[str, Any] | None = None,
-    ) -> Rows:
-        """Begin an episode in some lanes, or in all."""
-
-    def send_step(self, slots: Slots | None, actions: Any) -> None:
-        """Send a batch of actions for all lanes, and wait for nothing."""
-
-    def receive_rows(self) -> Rows:
-        """The rows of the step that was sent."""
-
-    def step_one(self, action: Any) -> Rows:
-        """The action of the only lane."""
-
-    def state(self, lane: int = 0, agent: int = 0) -> dict[str, Any]:
-        """What OpenEnv calls state."""
-
-    def render(self, lane: int | None = 0) -> Any:
-        """A frame of one lane, or of all."""
-
-    def call(self, name: str, *args: Any, lane: int | None = 0) -> Any:
-        """A method or attribute that the operator offers."""
-
-    def close(self) -> None:
-        """End the session."""
-
-    def abandon(self) -> None:
-        """Let go without a word."""
+__all__ = ["Options", "Remote", "Spaces", "hello_for"]
 
 
 class Spaces:
@@ -171,22 +122,22 @@ class Options:
 
 
 class Remote:
-    """A session on a server, as a face holds it: connected, and of this process.
+    """Sessions on one server or several, as a face holds them: connected, and of this process.
 
     Args:
-        url: of the server.
+        url: of the server; or those of several, over which the lanes are spread in blocks.
         lanes: how many.
         autoreset: Gymnasium's mode.
         exact: whether every observation must come to the bit, even one that its space casts.
-        spaces: what the caller knows of the server.
-        options: what the caller asks of it.
+        spaces: what the caller knows of the servers.
+        options: what the caller asks of them.
         clock: seconds, growing.
         name_episode: makes a name for an episode.
     """
 
     def __init__(
         self,
-        url: str,
+        url: str | Sequence[str],
         *,
         lanes: int,
         autoreset: str,
@@ -196,73 +147,25 @@ class Remote:
         clock: Callable[[], float] = time.perf_counter,
         name_episode: Callable[[], str] = lambda: str(uuid.uuid4()),
     ) -> None:
-        if autoreset not in AUTORESET_MODES:
-            raise InvalidArgument(
-                f"autoreset_mode is one of {', '.join(AUTORESET_MODES)}, not {autoreset!r:.40}"
-            )
-        if type(lanes) is not int or lanes < 1:
-            raise InvalidArgument(f"num_envs is a whole number of at least 1, not {lanes!r:.40}")
-        if options.dialect not in (None, "native", "json"):
-            raise InvalidArgument(f"dialect is 'native', 'json' or None, not {options.dialect!r:.40}")
-        self.url = url
+        hello = hello_for(lanes, autoreset, exact=exact, options=options)
         self._pid = os.getpid()
         self._closed = False
         self._clock, self._name_episode = clock, name_episode
         self._resets = self._steps = 0
         self._seconds = self._started = 0.0
         self._episode_id: str | None = None
-        mode: Autoreset = next(mode for mode in AUTORESET_MODES if mode == autoreset)
-        hello = Hello(
-            lanes=lanes,
-            autoreset=mode,
-            exact=exact,
-            config=options.config,
-            client=f"openenv-gym {__version__}",
-        )
-
-        def client(view: str | None = None) -> Client:
-            return Client.to(
-                url,
-                hello,
-                view=view,
-                dialect=options.dialect,
-                headers=options.headers,
-                ssl_context=options.ssl_context,
-                proxy=options.proxy,
-                timeout=options.timeout,
-                connect_timeout=options.connect_timeout,
-                wait_timeout=options.wait_timeout,
-                resume_timeout=options.resume_timeout,
-            )
-
-        first = client()
-        self._lanes: Lanes
-        # Only a server of ours is sure to call an episode as it is told.
-        self._naming = first if first.native and lanes == 1 else None
-        if first.native:
-            self._lanes = first
-            return
+        urls = [url] if isinstance(url, str) else list(url)
+        parts: list[Lanes] = []
         try:
-            if options.env_id is not None or options.env_kwargs:
-                raise InvalidArgument(
-                    "the JSON dialect cannot choose what a session hosts; leave out env_id and env_kwargs, "
-                    "or dialect='json'"
-                )
-            published: dict[str, Any] | None = None
-            if options.render_mode is not None or not spaces.complete:
-                published = _fetch_exact(url, options)
-            if options.render_mode is not None:
-                _check_renders(url, published, options.render_mode)
-            signature, translation = _signature_of(url, published, spaces, lanes, mode)
-            view = None if published is None or spaces.complete else published.get("json_view")
-            if view is not None:  # what was begun shows fields; these spaces are of another view
-                first.close()
-                first = client(str(view))
-            signature = replace(signature, render_mode=options.render_mode)
+            for each, block in zip(urls, blocks(lanes, len(urls)), strict=True):
+                parts.append(_lanes_at(each, structs.replace(hello, lanes=len(block)), spaces, options))
+            self._lanes: Lanes = parts[0] if len(parts) == 1 else Spread(urls, parts)
         except BaseException:
-            first.close()
+            for part in parts:
+                part.close()
             raise
-        self._lanes = FieldsLanes(first, partial(client, view), signature, translation)
+        # Only a server of ours is sure to call an episode as it is told.
+        self._naming = parts[0] if lanes == 1 and isinstance(parts[0], Client) else None
 
     @property
     def signature(self) -> Signature:
@@ -368,6 +271,73 @@ class Remote:
             self._lanes.close()
         else:
             self._lanes.abandon()
+
+
+def hello_for(lanes: int, autoreset: str, *, exact: bool, options: Options, early: bool = False) -> Hello:
+    """The hello of a session, if its arguments can be.
+
+    Raises:
+        InvalidArgument: if they cannot.
+    """
+    if autoreset not in AUTORESET_MODES:
+        raise InvalidArgument(f"autoreset_mode is one of {', '.join(AUTORESET_MODES)}, not {autoreset!r:.40}")
+    if type(lanes) is not int or lanes < 1:
+        raise InvalidArgument(f"num_envs is a whole number of at least 1, not {lanes!r:.40}")
+    if options.dialect not in (None, "native", "json"):
+        raise InvalidArgument(f"dialect is 'native', 'json' or None, not {options.dialect!r:.40}")
+    return Hello(
+        lanes=lanes,
+        autoreset=autoreset,
+        exact=exact,
+        config=options.config,
+        client=f"openenv-gym {__version__}",
+        early=early,
+    )
+
+
+def _lanes_at(url: str, hello: Hello, spaces: Spaces, options: Options) -> Lanes:
+    """The lanes that a server gives, in the dialect that it speaks."""
+
+    def client(view: str | None = None) -> Client:
+        return Client.to(
+            url,
+            hello,
+            view=view,
+            dialect=options.dialect,
+            headers=options.headers,
+            ssl_context=options.ssl_context,
+            proxy=options.proxy,
+            timeout=options.timeout,
+            connect_timeout=options.connect_timeout,
+            wait_timeout=options.wait_timeout,
+            resume_timeout=options.resume_timeout,
+        )
+
+    first = client()
+    if first.native:
+        return first
+    mode = next(mode for mode in AUTORESET_MODES if mode == hello.autoreset)
+    try:
+        if options.env_id is not None or options.env_kwargs:
+            raise InvalidArgument(
+                "the JSON dialect cannot choose what a session hosts; leave out env_id and env_kwargs, "
+                "or dialect='json'"
+            )
+        published: dict[str, Any] | None = None
+        if options.render_mode is not None or not spaces.complete:
+            published = _fetch_exact(url, options)
+        if options.render_mode is not None:
+            _check_renders(url, published, options.render_mode)
+        signature, translation = _signature_of(url, published, spaces, hello.lanes, mode)
+        view = None if published is None or spaces.complete else published.get("json_view")
+        if view is not None:  # what was begun shows fields; these spaces are of another view
+            first.close()
+            first = client(str(view))
+        signature = replace(signature, render_mode=options.render_mode)
+    except BaseException:
+        first.close()
+        raise
+    return FieldsLanes(first, partial(client, view), signature, translation)
 
 
 def _check_renders(url: str, exact: dict[str, Any] | None, render_mode: str) -> None:

@@ -35,8 +35,9 @@ class OpenEnvVecEnv(VecEnv):
     """Lanes served somewhere else, equal to ``DummyVecEnv`` to the bit.
 
     Args:
-        envs: the URL of a server; or lanes, such as ``gymnasium.make_vec("openenv/gym", ...,
-            autoreset_mode="SameStep")`` gives them, which are closed with this.
+        envs: the URL of a server, or those of several; or lanes, such as
+            ``gymnasium.make_vec("openenv/gym", ..., autoreset_mode="SameStep")`` gives them, which are
+            closed with this.
         num_envs: how many lanes, of a server that is named by its URL.
         **options: all other arguments of :class:`OpenEnvVectorEnv`, for a server's URL.
 
@@ -58,8 +59,10 @@ class OpenEnvVecEnv(VecEnv):
     ((3, 4), dtype('float32'), 3)
     """
 
-    def __init__(self, envs: str | OpenEnvVectorEnv, num_envs: int = 1, **options: Any) -> None:
-        if isinstance(envs, str):
+    def __init__(
+        self, envs: str | Sequence[str] | OpenEnvVectorEnv, num_envs: int = 1, **options: Any
+    ) -> None:
+        if isinstance(envs, (str, Sequence)):
             envs = OpenEnvVectorEnv(envs, num_envs, autoreset_mode="SameStep", **options)
         elif options or num_envs != 1:
             raise InvalidArgument(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gymnasium
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from openenv_gym.client.proxies import ProxyChoice
 from openenv_gym.client.resuming import RESUME_SECONDS
-from openenv_gym.envs.batches import Batches
+from openenv_gym.envs.batches import Batches, outcomes
 from openenv_gym.envs.copies import MadeAnew
 from openenv_gym.envs.infos import vector_infos
 from openenv_gym.envs.remote import Options, Remote, Spaces
@@ -33,7 +33,8 @@ class OpenEnvVectorEnv(MadeAnew, VectorEnv[Any, Any, Any]):
     ``deepcopy`` or ``pickle``, has a session of its own, which wants a reset.
 
     Args:
-        url: of the server.
+        url: of the server; or those of several that serve the same, over which the lanes are spread in
+            blocks. One may be named twice, for a connection to each of two of its workers.
         num_envs: how many lanes.
         autoreset_mode: ``NextStep``, ``SameStep`` or ``Disabled``.
         render_mode: ``rgb_array`` or ``ansi``, if frames are wanted.
@@ -57,7 +58,7 @@ class OpenEnvVectorEnv(MadeAnew, VectorEnv[Any, Any, Any]):
             a session ends with its connection.
 
     Raises:
-        ConnectFailed: if no server answers.
+        ConnectFailed: if a server does not answer.
         Unauthorized: if the server wants a token.
         InvalidArgument: if the server's operator does not allow what is asked for.
         CapacityReached: if the server has not so many lanes left.
@@ -74,7 +75,7 @@ class OpenEnvVectorEnv(MadeAnew, VectorEnv[Any, Any, Any]):
 
     def __init__(
         self,
-        url: str,
+        url: str | Sequence[str],
         num_envs: int = 1,
         *,
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
@@ -190,16 +191,7 @@ class OpenEnvVectorEnv(MadeAnew, VectorEnv[Any, Any, Any]):
             EnvironmentRaised: if a lane's environment raises.
         """
         rows = self._batches.receive()
-        reward, terminated, truncated = (
-            rows.reward[: self.num_envs].copy(),
-            rows.terminated[: self.num_envs].copy(),
-            rows.truncated[: self.num_envs].copy(),
-        )
-        if len(rows) > self.num_envs:
-            lane = rows.lane[self.num_envs :]
-            reward[lane] = rows.reward[self.num_envs :]
-            terminated[lane] = rows.terminated[self.num_envs :]
-            truncated[lane] = rows.truncated[self.num_envs :]
+        reward, terminated, truncated = outcomes(rows, self.num_envs)
         return self._batches.read(rows), reward, terminated, truncated, self._infos(rows)
 
     def render(self) -> tuple[Any, ...] | None:

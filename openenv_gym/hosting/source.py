@@ -86,6 +86,7 @@ class Source:
             is nothing to ask but the signature.
         bears_several: whether several sessions may live at once; may build one to ask.
         one_thread: whether all sessions must live on one and the same thread.
+        separable: whether the lanes of a session need not live together.
         factory_name: what is said to have failed when it cannot be built; by default the env_id.
     """
 
@@ -99,6 +100,7 @@ class Source:
     consult: Callable[[Callable[[Any], Any]], Any] | None = None
     bears_several: Callable[[], bool] = lambda: True
     one_thread: bool = False
+    separable: bool = False
     factory_name: str | None = None
 
     def seen_as(self, view: str) -> Source:
@@ -173,6 +175,11 @@ class Source:
             return self.host(signature, extra)
         except FAILURES as error:
             raise _factory_failed(self.signature.env_id, error, self.factory_name) from error
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether a step of one lane takes so long that another lane should not wait for it."""
+        return self.separable and self.step_seconds > _INLINE_STEP_SECONDS
 
     def is_cheap(self, lanes: int) -> bool:
         """Whether so many lanes may run on the event loop without others noticing."""
@@ -356,7 +363,8 @@ def _lanes_source(builder: Builder, env: Any, calls: Sequence[str], build_second
     def host(signature: Signature, extra: dict[str, Any]) -> HostedEnv:
         return GymnasiumLanes(partial(builder.make, **extra), signature, bare)
 
-    return Source(signature, host, _median_seconds(step, look), build_seconds, _render_modes(builder, env))
+    seconds = _median_seconds(step, look)
+    return Source(signature, host, seconds, build_seconds, _render_modes(builder, env), separable=True)
 
 
 def _vector_source(builder: Builder, env: Any, calls: Sequence[str], build_seconds: float) -> Source:

@@ -109,6 +109,10 @@ class Inbox:
         """Have :meth:`take` raise an error once it is its turn."""
         self._queue.put_nowait(error)
 
+    def put(self, item: Any) -> None:
+        """Have :meth:`take` give something that did not come over the connection."""
+        self._queue.put_nowait(item)
+
     def close(self) -> None:
         """Stop reading."""
         self._reader.cancel()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import uuid
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -18,6 +20,8 @@ from openenv_gym.errors import (
 from openenv_gym.hosting.contract import HostedEnv
 from openenv_gym.hosting.shelf import Choice, Shelf
 from openenv_gym.hosting.source import Source
+from openenv_gym.server.crowds import Crowd, CrowdThread, LaneHost
+from openenv_gym.server.early import EarlyAttachment, Open
 from openenv_gym.server.isolation import InChild, sealed
 from openenv_gym.server.limits import Limits
 from openenv_gym.server.sessions import Attachment, Session
@@ -115,6 +119,8 @@ class House:
             raise
         session = Session(identity, source, signature, hosted, runner, [""] * hello.lanes)
         self.sessions[identity] = session
+        if hello.early and isinstance(hosted, Crowd):
+            return EarlyAttachment(session, hello, protocol, self._watch)
         return Attachment(session, hello, protocol)
 
     async def _await_room(self, lanes: int) -> None:
@@ -134,7 +140,10 @@ class House:
     ) -> tuple[HostedEnv, Runner]:
         runner: Runner
         work: Callable[[], HostedEnv]
-        if self.limits.isolation == "process":
+        if signature.lanes > 1 and source.is_slow and self._parts(signature):
+            crowd = self._crowd(source, signature, render_mode, name)
+            work, runner = crowd.start, CrowdThread(name, crowd)
+        elif self.limits.isolation == "process":
             child = InChild(self._sealed(source), signature, render_mode)
             work, runner = child.start, OwnThread(name, child.kill)
         elif source.one_thread:
@@ -170,6 +179,19 @@ class House:
             ) from error
         return built[0], runner
 
+    def _parts(self, signature: Signature) -> bool:
+        """Whether lanes may be parted: GL draws black frames, and says nothing, from a second live thread."""
+        return self.limits.isolation == "process" or signature.render_mode is None
+
+    def _crowd(self, source: Source, signature: Signature, render_mode: str | None, name: str) -> Crowd:
+        alone = replace(signature, lanes=1)
+        if self.limits.isolation == "process":
+            host = self._sealed(source)
+            children = [InChild(host, alone, render_mode) for _ in range(signature.lanes)]
+            return Crowd([LaneHost(child.start, child.kill) for child in children], signature, name)
+        start = partial(source.hosted, alone, render_mode)
+        return Crowd([LaneHost(start)] * signature.lanes, signature, name)
+
     def _sealed(self, source: Source) -> bytes:
         """What a child is given to build; what clients choose is sealed anew for each session."""
         return self._own_sealed if source is self.source else sealed(source.hosted)
@@ -196,14 +218,37 @@ class House:
         try:
             return await attachment.session.runner.run(work, timeout)
         except Overdue as error:
-            self.forsake(attachment)
-            raiser = "; the operator can raise it: --step-timeout" if name == "step_timeout" else ""
-            raise DeadlineExceeded(
-                f"the {during} took longer than {name}={timeout:g}; its session is over, begin a new one"
-                f"{raiser}",
-                session_id=attachment.session.id,
-                **{name: timeout},
-            ) from error
+            assert timeout is not None
+            raise self._overdue(attachment, during, name, timeout) from error
+
+    def _watch(self, attachment: EarlyAttachment, request: Open) -> Callable[[], object]:
+        """Count a request whose lanes run, and end its session when it takes too long; what ends that."""
+        timeout = self.limits.step_timeout
+        expiry: asyncio.TimerHandle | None = None
+
+        def expire() -> None:
+            assert timeout is not None
+            attachment.expire(self._overdue(attachment, request.kind, "step_timeout", timeout))
+
+        def stop() -> None:
+            self.busy -= 1
+            if expiry is not None:
+                expiry.cancel()
+
+        self.busy += 1
+        if timeout is not None:
+            expiry = asyncio.get_running_loop().call_later(timeout, expire)
+        return stop
+
+    def _overdue(self, attachment: Attachment, during: str, name: str, timeout: float) -> DeadlineExceeded:
+        """End a session that has passed its deadline; the error that says so."""
+        self.forsake(attachment)
+        raiser = "; the operator can raise it: --step-timeout" if name == "step_timeout" else ""
+        return DeadlineExceeded(
+            f"the {during} took longer than {name}={timeout:g}; its session is over, begin a new one{raiser}",
+            session_id=attachment.session.id,
+            **{name: timeout},
+        )
 
     async def _probed(self, choice: Choice) -> Source:
         """The source of a choice that somebody makes for the first time."""

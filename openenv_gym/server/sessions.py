@@ -56,7 +56,7 @@ from openenv_gym.wire.messages import (
 from openenv_gym.wire.server import Incoming, Refused, ServerProtocol
 from openenv_gym.wire.window import Verdict, Window
 
-__all__ = ["Attachment", "Session"]
+__all__ = ["Attachment", "Session", "options_of"]
 
 
 @dataclass(eq=False, slots=True)
@@ -167,7 +167,7 @@ class Attachment:
         if not isinstance(message, Ack):
             raise ProtocolViolation(f"a {type(message).__name__} is not a request")
         try:
-            self._window.acknowledge(message.seq)
+            self._window.acknowledge(message.seq, message.also)
         except InvalidMessage as error:
             raise ProtocolViolation(error.message, **error.fields) from error
 
@@ -198,7 +198,7 @@ class Attachment:
         self.out.begin(dense=lanes is None and len(self.session.signature.agents) == 1)
         self._name_episodes(lanes, message.episode_ids)
         started = time.perf_counter_ns()
-        options = _arguments(message) if self._typed else _options(message)
+        options = _arguments(message) if self._typed else options_of(message)
         self._hosted.reset(lanes, message.seeds, options, self.out)
         return self.out.finish(message.seq, (time.perf_counter_ns() - started) // 1000)
 
@@ -223,20 +223,25 @@ class Attachment:
     def _state(self, lane: int, agent: int) -> dict[str, Any]:
         """What OpenEnv calls state; the episodes of autoresets are the named one's ``.1``, ``.2``, ..."""
         state = self._hosted.state(lane, agent)
-        if self._typed:  # it names its episodes itself
-            return state
+        return state if self._typed else self._named(lane, state)  # typed ones name their episodes themselves
+
+    def _named(self, lane: int, state: dict[str, Any]) -> dict[str, Any]:
         autoresets = state.pop("autoresets", 0)
         named = self.session.episode_ids[lane]
         return {"episode_id": f"{named}.{autoresets}" if autoresets else named, **state}
 
     def _render(self, lane: int | None) -> tuple[Any, str]:
+        mode = self._render_mode()
+        return self._hosted.render(lane), mode
+
+    def _render_mode(self) -> str:
         mode = self.session.signature.render_mode
         if mode is None:
             raise InvalidArgument(
                 "this session does not render; ask for it when it begins, as in "
                 "OpenEnvGym(url, render_mode='rgb_array'), or /ws?render_mode=rgb_array"
             )
-        return self._hosted.render(lane), mode
+        return mode
 
     def _name_episodes(self, lanes: list[int] | None, named: list[str] | None) -> None:
         which = range(self._lanes) if lanes is None else lanes
@@ -284,7 +289,7 @@ class Attachment:
         return agent
 
 
-def _options(message: Reset) -> dict[str, Any] | None:
+def options_of(message: Reset) -> dict[str, Any] | None:
     """What another environment's reset is given."""
     odd = (message.data or {}).get("options")
     if odd is not None:

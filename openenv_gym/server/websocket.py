@@ -16,6 +16,8 @@ from openenv_gym.errors import DeadlineExceeded, OpenEnvGymError, ProtocolViolat
 from openenv_gym.server.attachments import Attachments, Berth
 from openenv_gym.server.connection import NORMAL, PROTOCOL_ERROR, RESTARTING, Connection, Gone, Inbox
 from openenv_gym.server.direct import EXTENSION
+from openenv_gym.server.early import EarlyAttachment
+from openenv_gym.server.early_pump import EarlyPump
 from openenv_gym.server.episodes import Episodes
 from openenv_gym.server.house import House
 from openenv_gym.server.mcp import answer_call
@@ -88,8 +90,11 @@ class _Pump:
         try:
             if self._tenure is not None:
                 await self._welcome(attachment, self._tenure.token)
-            pump = self._pump_inline if attachment.session.runner.inline else self._pump_thread
-            await pump(attachment)
+            if isinstance(attachment, EarlyAttachment):
+                await EarlyPump(self._house, attachment, self._connection).run()
+            else:
+                pump = self._pump_inline if attachment.session.runner.inline else self._pump_thread
+                await pump(attachment)
         except Gone as gone:
             over = not gone.vanished
         except (ProtocolViolation, DeadlineExceeded) as error:

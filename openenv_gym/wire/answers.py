@@ -20,13 +20,13 @@ from msgspec import Struct
 
 from openenv_gym.errors import LayoutMismatch, OpenEnvGymError
 from openenv_gym.spaces import Kind as LeafKind
-from openenv_gym.spaces import Layout, assign_rows, compile_writer, write_batch
-from openenv_gym.types import Failure, Flag, Phase
+from openenv_gym.spaces import Layout, assign_rows, compile_writer, read_batch, write_batch
+from openenv_gym.types import Columns, Failure, Flag, Phase, renumbered
 from openenv_gym.wire import infos as info_columns
 from openenv_gym.wire import values
 from openenv_gym.wire.blocks import HEADER, REWARD_DTYPES, Block, Kind, MessageFlag, block_of
 
-__all__ = ["AnswerBuffer", "Encoded", "failure_of"]
+__all__ = ["AnswerBuffer", "Encoded", "Gathered", "failure_of"]
 
 _FLAGS_ALONE = int(Flag.TO_MOVE | Flag.OBSERVED)
 _SLACK = 4096
@@ -49,6 +49,14 @@ class Encoded(Struct, frozen=True, eq=False):
 
     payload: Any
     lent: Any = None
+
+
+class Gathered(Struct, frozen=True, eq=False):
+    """Rows that were put into one buffer, for the answer of another; they own what they hold."""
+
+    loose: list[tuple[Any, ...]]
+    failures: dict[int, Failure]
+    columns: Columns
 
 
 class _Dense:
@@ -80,6 +88,45 @@ class _Dense:
         self.fresh = bytes([Phase.STEP] * rows + [_FLAGS_ALONE] * rows + [0] * (2 * rows))
 
 
+class _Aside:
+    """Rows whose place in the answer is not known yet, written where there is always room for one more."""
+
+    def __init__(self, layout: Layout, kinds: tuple[LeafKind, ...]) -> None:
+        self._layout, self._kinds = layout, kinds
+        self._room = 0
+        self.count = 0
+        self.columns: Columns = None
+        self._write: Callable[[int, Any], bool] = lambda place, observation: False
+
+    def write(self, observation: Any) -> tuple[int, bool]:
+        """Where it lies now, and whether it does so to the bit."""
+        place = self._place()
+        held = self._write(place, observation)
+        self.count += 1
+        return place, held
+
+    def take(self, columns: Columns, row: int) -> int:
+        """Where a row of other columns lies now."""
+        place = self._place()
+        assign_rows(self.columns, place, columns, row)
+        self.count += 1
+        return place
+
+    def copy(self) -> Columns:
+        """Its rows, in memory of their own."""
+        return None if self.columns is None else read_batch(self.columns)
+
+    def _place(self) -> int:
+        if self.count == self._room:
+            self._room = max(1, 2 * self._room)
+            _, columns = self._layout.allocate(self._room)
+            if self.columns is not None:
+                assign_rows(columns, slice(0, self.count), self.columns, slice(None))
+            self.columns = columns
+            self._write = compile_writer(self._layout, columns, self._kinds)
+        return self.count
+
+
 class AnswerBuffer:
     """The ``Out`` of a session in the array view: collects the rows of one request at a time.
 
@@ -99,6 +146,7 @@ class AnswerBuffer:
         self._number = memoryview(bytearray(8)).cast("d")
         self._free: list[_Dense] = []
         self._dense: _Dense | None = None
+        self._aside: _Aside | None = None if layout is None else _Aside(layout, kinds)
         self._begun = False
 
     def begin(self, *, dense: bool) -> None:
@@ -110,6 +158,8 @@ class AnswerBuffer:
         self._batch_info: dict[str, Any] | None = None
         self._reward_code = 0
         self._dense = None
+        if self._aside is not None:
+            self._aside.count = 0
         if dense:
             self._dense = self._free.pop() if self._free else _Dense(self._block, self._kinds, self._capacity)
             self._dense.marks[:] = self._dense.fresh
@@ -136,7 +186,7 @@ class AnswerBuffer:
         if dense is None or phase == Phase.FINAL:
             # Written later: what is not kept by value now may be overwritten by the environment.
             row = self._loose_row(observation, flags, exact=self._exact or phase == Phase.FINAL)
-            kept = copy.deepcopy(info) if info else None
+            kept = _kept(info) if info else None
             try:
                 self._number[0] = reward  # refuses what float() would parse, as a dense row does
             except TypeError as error:
@@ -200,7 +250,9 @@ class AnswerBuffer:
 
     def fail(self, lane: int, error: OpenEnvGymError, agent: int = 0) -> None:
         """Say that a lane failed: its row holds no observation, and the reason travels beside it."""
-        failure = failure_of(error)
+        self._fail(lane, failure_of(error), agent)
+
+    def _fail(self, lane: int, failure: Failure, agent: int) -> None:
         if self._dense is None:
             self._failures[len(self._loose)] = failure
             self._loose.append((lane, agent, Phase.FAILED, 0, None, 0.0, False, False, None))
@@ -209,20 +261,61 @@ class AnswerBuffer:
             self._dense.phase[lane] = Phase.FAILED
             self._dense.flags[lane] = 0
 
+    def gathered(self) -> Gathered:
+        """What was put since a :meth:`begin` that was not dense, and that this buffer will not answer."""
+        return Gathered(self._loose, self._failures, self._aside and self._aside.copy())
+
+    def add(self, lane: int, gathered: Gathered) -> None:
+        """The rows that an exact buffer of one lane gathered, as those of a lane here."""
+        for index, (_, agent, phase, flags, row, reward, *rest) in enumerate(gathered.loose):
+            if phase == Phase.FAILED:
+                self._fail(lane, renumbered(gathered.failures[index], lane), agent)
+                continue
+            dense = None if phase == Phase.FINAL else self._dense
+            if self._aside is not None:
+                place, exact = row
+                if dense is None:
+                    place = self._aside.take(gathered.columns, place)
+                else:
+                    assign_rows(dense.observation, lane, gathered.columns, place)
+                row = place, exact if self._exact or phase == Phase.FINAL else None
+            if dense is None:
+                self._loose.append((lane, agent, phase, flags, row, reward, *rest))
+            else:
+                self._add_dense(dense, lane, phase, row, reward, *rest)
+
+    def _add_dense(
+        self,
+        dense: _Dense,
+        lane: int,
+        phase: int,
+        row: Any,
+        reward: float,
+        terminated: Any,
+        truncated: Any,
+        info: Any,
+    ) -> None:
+        if self._aside is None:
+            self._values[lane] = row
+        elif row[1] is not None:
+            self._values[lane] = row[1].value
+        dense.reward[lane] = reward
+        dense.phase[lane] = phase
+        dense.terminated[lane], dense.truncated[lane] = bool(terminated), bool(truncated)
+        if info:
+            self._infos.append((lane, info))
+
     def flush(self) -> None:
         """Answer the rows so far at once, if whoever listens wants them early; else do nothing."""
 
     def _loose_row(self, observation: Any, flags: int, *, exact: bool) -> Any:
-        """A row's columns, and its exact value where they lose something; final ones are unbatched."""
+        """Where a row lies aside, and its exact value where it loses something; final ones are unbatched."""
         if not flags & Flag.OBSERVED:
             return None
-        if self._layout is None:
+        if self._aside is None:
             return copy.deepcopy(observation)
-        nbytes = self._layout.nbytes(1)
-        buffer = bytearray(nbytes)
-        columns = self._layout.views(buffer, 1)
-        held = compile_writer(self._layout, columns, self._kinds)(0, observation)
-        return columns, (None if held or not exact else _Exact(copy.deepcopy(observation)))
+        place, held = self._aside.write(observation)
+        return place, (None if held or not exact else _Exact(copy.deepcopy(observation)))
 
     def finish(self, seq: int, microseconds: int = 0, *, more: bool = False) -> Encoded:
         """The message; pass it to :meth:`release` once it need not be sent again."""
@@ -286,19 +379,23 @@ class AnswerBuffer:
         buffer = bytearray(block.nbytes)
         views = block.views(buffer, 0)
         assert views.lane is not None and views.agent is not None
+        observed: list[tuple[int, int]] = []
         for index, (lane, agent, phase, flags, row, reward, terminated, truncated, info) in enumerate(loose):
             views.lane[index], views.agent[index] = lane, agent
             views.marks[:, index] = phase, flags, bool(terminated), bool(truncated)
             views.reward[index] = reward
-            if row is not None and self._layout is None:
+            if row is not None and self._aside is None:
                 self._values[start + index] = row
             elif row is not None:
-                columns, exact = row
-                assign_rows(views.observation, index, columns, 0)
+                place, exact = row
+                observed.append((index, place))
                 if exact is not None:
                     self._values[start + index] = exact.value
             if info:
                 self._infos.append((start + index, info))
+        if observed and self._aside is not None:
+            into, places = np.array(observed).T
+            assign_rows(views.observation, into, self._aside.columns, places)
         return buffer
 
     def _trailer(self) -> bytes:
@@ -322,6 +419,14 @@ class AnswerBuffer:
                 for row, failure in self._failures.items()
             }
         return values.encode(trailer)
+
+
+def _kept(info: dict[str, Any]) -> dict[str, Any]:
+    """A copy that the environment's next step does not reach, or as much of one as there can be."""
+    try:
+        return copy.deepcopy(info)
+    except Exception:  # of whatever the environment's own objects do; they travel as text
+        return dict(info)
 
 
 def _row_of(entry: tuple[int, Any]) -> int:

@@ -31,6 +31,7 @@ from openenv_gym.types import Signature, Slots
 from openenv_gym.wire import signature as signatures
 from openenv_gym.wire.codecs.native import NativeCodec
 from openenv_gym.wire.messages import (
+    Ack,
     Answer,
     Call,
     Close,
@@ -46,6 +47,9 @@ from openenv_gym.wire.messages import (
 )
 
 __all__ = ["ClientCodec", "ClientProtocol", "ClientState"]
+
+_MANY = 16
+"""So many answers the server keeps for one that is still due, before it is told that they arrived."""
 
 
 class ClientState(Enum):
@@ -96,6 +100,7 @@ class ClientProtocol:
         self._seq = 0
         self._ack = 0
         self._due: dict[int, tuple[type, Any]] = {}
+        self._apart: list[int] = []
         self._last_step = 0
         self._hello = Hello()
         self._welcomed: Welcome | None = None
@@ -109,6 +114,15 @@ class ClientProtocol:
     def waiting(self) -> int:
         """How many requests have no answer yet."""
         return len(self._due)
+
+    @property
+    def newest(self) -> int:
+        """The number of the latest request."""
+        return self._seq
+
+    def is_due(self, seq: int) -> bool:
+        """Whether a request's answer, or a part of it, is still to come."""
+        return seq in self._due
 
     def hello(self, hello: Hello) -> Any:
         """What to send first; the welcome comes back through :meth:`receive`."""
@@ -205,6 +219,16 @@ class ClientProtocol:
         self._due.clear()
         return self._codec.encode(Close()) if said in _ESTABLISHED else None
 
+    def acknowledgement(self) -> Any:
+        """What tells the server that answers behind one that is still due have arrived, if they are many.
+
+        It keeps them until then, and one slow lane may hold up many of the others' answers.
+        """
+        if len(self._apart) < _MANY:
+            return None
+        also, self._apart = [seq for seq in self._apart if seq > self._ack], []
+        return self._codec.encode(Ack(self._ack, also))
+
     def lost(self) -> None:
         """The connection is gone, and the session with it."""
         self.state = ClientState.CLOSED
@@ -274,8 +298,14 @@ class ClientProtocol:
                 + (due[0].__name__ if due else f"an answer to one of {sorted(self._due)}")
             )
         if not more:
-            del self._due[seq]
-            self._ack = self._seq if not self._due else min(self._due) - 1
+            self._conclude(seq)
+
+    def _conclude(self, seq: int) -> None:
+        """Nothing more comes of a request."""
+        del self._due[seq]
+        self._ack = self._seq if not self._due else min(self._due) - 1
+        if seq > self._ack:
+            self._apart.append(seq)
 
     def _welcome(self, welcome: Welcome) -> None:
         self.signature = signatures.from_plain(welcome.signature)
@@ -319,8 +349,7 @@ class ClientProtocol:
 
     def _failed(self, message: Error) -> OpenEnvGymError:
         if message.seq in self._due:
-            del self._due[message.seq]
-            self._ack = self._seq if not self._due else min(self._due) - 1
+            self._conclude(message.seq)
         else:  # about the session, not about a request
             self.lost()
         return error_from_wire(message.code, message.message, message.fields, cause=message.cause)

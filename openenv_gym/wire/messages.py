@@ -46,6 +46,7 @@ class Hello(Struct, frozen=True):
         client: name and version of the client, for the log.
         nonce: drawn by the client for each session; claims the session again if its welcome is lost.
         generation: which of the hellos of one session this is, counted by the client.
+        early: whether answers may come in parts, lanes that finish first in the first.
     """
 
     lanes: int = 1
@@ -57,6 +58,7 @@ class Hello(Struct, frozen=True):
     client: str = ""
     nonce: str = ""
     generation: int = 0
+    early: bool = False
 
 
 class Welcome(Struct, frozen=True):
@@ -172,9 +174,10 @@ class Value(Struct, frozen=True):
 
 
 class Ack(Struct, frozen=True):
-    """All answers up to ``seq`` have arrived and need not be kept."""
+    """All answers up to ``seq``, and those in ``also``, have arrived and need not be kept."""
 
     seq: int
+    also: list[int] = field(default_factory=list)
 
 
 class Close(Struct, frozen=True):

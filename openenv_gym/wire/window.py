@@ -7,7 +7,7 @@ message, or several that are kept, and given again, as one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Generic, TypeVar
 
@@ -86,15 +86,17 @@ class Window(Generic[T]):
             f"request {seq} is out of order; the next number is {self._newest + 1}", expected=self._newest + 1
         )
 
-    def acknowledge(self, ack: int) -> None:
-        """Forget the answers up to ``ack``.
+    def acknowledge(self, ack: int, also: Sequence[int] = ()) -> None:
+        """Forget the answers up to ``ack``, and those of ``also``.
 
         Raises:
             InvalidMessage: if some of them were never given.
         """
         if ack > self._newest or (self._running and ack >= min(self._running)):
             raise InvalidMessage(f"acknowledged request {ack} was not answered yet")
-        for seq in range(self._acked + 1, ack + 1):
+        if any(seq > self._newest or seq in self._running for seq in also):
+            raise InvalidMessage("acknowledged requests that were not answered yet")
+        for seq in (*range(self._acked + 1, ack + 1), *also):
             self.drop(seq)
         self._acked = max(self._acked, ack)
 

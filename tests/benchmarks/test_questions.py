@@ -18,6 +18,7 @@ from benchmarks.cases import Benchmark
 from benchmarks.command import main
 from benchmarks.readme import shown
 from benchmarks.single import SINGLE
+from benchmarks.slow import SLOW
 from benchmarks.starting import STAGES
 from benchmarks.stock import peer
 from benchmarks.vector import VECTOR
@@ -28,7 +29,7 @@ CROWD = replace(sessions.SESSIONS, cases=(partial(sessions.crowd, 30),))
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("benchmark", [SINGLE, VECTOR, SESSIONS], ids=lambda benchmark: benchmark.name)
+@pytest.mark.parametrize("benchmark", [SINGLE, VECTOR, SLOW, SESSIONS], ids=lambda benchmark: benchmark.name)
 def test_every_alternative_is_measured(
     benchmark: Benchmark, awake_stock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

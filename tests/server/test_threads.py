@@ -14,13 +14,13 @@ from tests.served import eventually, health
 
 
 @pytest.mark.parametrize(
-    ("env", "render_mode", "inline"),
-    [(Diary, None, True), (SlowDiary, None, False), (Diary, "ansi", False)],
-    ids=["cheap", "slow", "rendering"],
+    ("env", "render_mode", "threads"),
+    [(Diary, None, 1), (SlowDiary, None, 4), (Diary, "ansi", 2), (SlowDiary, "ansi", 2)],
+    ids=["cheap", "slow", "rendering", "slow-rendering"],
 )
 @pytest.mark.parametrize("vanish", [False, True], ids=["goodbye", "vanished"])
 def test_one_thread_from_construction_to_close(
-    env: type[Diary], render_mode: str | None, inline: bool, vanish: bool
+    env: type[Diary], render_mode: str | None, threads: int, vanish: bool
 ) -> None:
     with serve_gym(env, port=0, block=False, resume_grace=0.1) as server:
         probes = len(Diary.visits)
@@ -45,9 +45,9 @@ def test_one_thread_from_construction_to_close(
             assert [what for what, _ in life].count("close") == 1
         idents = [{thread for _, thread in life} for life in lives]
         assert all(len(seen) == 1 for seen in idents)
-        assert idents[0] == idents[1]
-        assert idents[2] == idents[3]
-        assert (idents[0] == idents[2]) is inline
+        assert len(set.union(*idents)) == threads  # GL wants the lanes that it draws on one thread
+        if threads == 2:
+            assert sorted(map(idents.count, idents)) == [2, 2, 2, 2]
 
 
 def test_a_session_of_its_own_thread_ends_the_thread() -> None:
