@@ -20,7 +20,7 @@ export PYGAME_HIDE_SUPPORT_PROMPT := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick lint format coverage bench stock trainers clean
+.PHONY: help demo test quick lint format coverage bench stock envpool trainers clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -47,9 +47,12 @@ format: $(READY) ## Let ruff rewrite what it can
 coverage: $(LEARNING) stock trainers ## All tests, and the lines that none of them reaches
 	@$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term
 
-bench: $(READY) stock ## Steps per second beside the alternatives, and what a first observation takes
+bench: $(LEARNING) stock envpool ## Steps per second beside the alternatives, and what a first observation takes
 	@$(BIN)/python -m benchmarks.single
 	@$(BIN)/python -m benchmarks.vector
+	@$(BIN)/python -m benchmarks.atari
+	@$(BIN)/python -m benchmarks.scaling
+	@$(BIN)/python -m benchmarks.slow
 	@$(BIN)/python -m benchmarks.sessions
 	@$(BIN)/python -m benchmarks.start
 
@@ -57,6 +60,11 @@ bench: $(READY) stock ## Steps per second beside the alternatives, and what a fi
 stock: $(READY)
 	@echo "Looking for the stock peer's virtual environment (the first time it is built: a minute or two)"
 	@$(BIN)/python -c 'from benchmarks.stock.venv import stock_python; print(stock_python())'
+
+# A peer that cannot be built is left out of the benchmarks, and does not fail them.
+envpool: $(READY)
+	@echo "Looking for EnvPool's virtual environment (the first time it is built: a minute or two, 1 GB)"
+	@-$(BIN)/python -c 'from benchmarks.apart import envpool_python; print(envpool_python())'
 
 trainers: $(READY)
 	@echo "Looking for the other trainers' virtual environment (the first time it is built: two or three minutes)"

@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from benchmarks.cases import Alternative, Case, Held, HoldsSessions, Target
+from benchmarks.cases import Alternative, Case, Held, HoldsSessions, SpreadsConnections, Target
 from benchmarks.children import ProcessGroups, cpu_seconds
 from benchmarks.placement import PlacedRoundTrips, time_round_trips
 from benchmarks.spread import Spread
 
-__all__ = ["CaseResult", "Effort", "Measured", "Verdict", "measure"]
+__all__ = ["CaseResult", "Effort", "Measured", "Verdict", "cpu_share", "measure"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,28 @@ class Measured:
     server_cpu_microseconds: float
     held: tuple[Held, ...] = ()
     """What the server held in each round, where sessions begin and end with it."""
+    connections: tuple[int, ...] = ()
+    """How many each of the server's processes has got, where there may be several."""
+
+    @property
+    def client_cpu_share(self) -> float:
+        """Cores that the client's side kept busy while it was measured."""
+        return cpu_share(self.client_cpu_microseconds, self.rates, self.seconds)
+
+    @property
+    def server_cpu_share(self) -> float:
+        """Cores that the environment's side kept busy while it was measured."""
+        return cpu_share(self.server_cpu_microseconds, self.rates, self.seconds)
+
+
+def cpu_share(microseconds: float, rates: Sequence[float], seconds: Sequence[float]) -> float:
+    """Return how many cores it takes to spend so much for each environment step; 1 is one all the time.
+
+    >>> cpu_share(5.0, rates=[100_000.0, 50_000.0], seconds=[1.0, 1.0])
+    0.375
+    """
+    steps = sum(rate * each for rate, each in zip(rates, seconds, strict=True))
+    return 1e-6 * microseconds * steps / sum(seconds)
 
 
 @dataclass(frozen=True)
@@ -143,6 +165,7 @@ class _Clock:
         self._steps = 1
         self._seconds: list[float] = []
         self._held: list[Held] = []
+        self._connections: tuple[int, ...] = ()
         self._client_cpu = 0.0
         self._server_cpu = 0.0
 
@@ -159,6 +182,8 @@ class _Clock:
             self._steps *= 2
         self._steps = max(1, round(self._steps * effort.round_seconds / seconds))
         self._processes = self.alternative.processes()
+        if isinstance(self.alternative, SpreadsConnections):
+            self._connections = tuple(self.alternative.connections())
 
     def run_round(self) -> None:
         """Run once and keep the seconds, by the clock and of the CPUs."""
@@ -192,6 +217,7 @@ class _Clock:
             1e6 * self._client_cpu / all_steps,
             1e6 * self._server_cpu / all_steps,
             tuple(self._held),
+            self._connections,
         )
 
 

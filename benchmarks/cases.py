@@ -8,7 +8,16 @@ from typing import Literal, Protocol, runtime_checkable
 
 from benchmarks.children import ProcessGroups
 
-__all__ = ["Alternative", "Benchmark", "Case", "Held", "HoldsSessions", "Target", "TimesRoundTrips"]
+__all__ = [
+    "Alternative",
+    "Benchmark",
+    "Case",
+    "Held",
+    "HoldsSessions",
+    "SpreadsConnections",
+    "Target",
+    "TimesRoundTrips",
+]
 
 
 class Alternative(Protocol):
@@ -62,6 +71,14 @@ class HoldsSessions(Alternative, Protocol):
 
     def end(self) -> Held:
         """Say what the server holds, then close the sessions."""
+
+
+@runtime_checkable
+class SpreadsConnections(Alternative, Protocol):
+    """An alternative whose server has several processes, among which it spreads connections."""
+
+    def connections(self) -> Sequence[int]:
+        """Say how many each process has got."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from benchmarks.apart import ENVPOOL_VERSION
 from benchmarks.stock.venv import STOCK_VERSION
 
 __all__ = ["Machine"]
@@ -24,6 +25,7 @@ PACKAGES = (
     "uvloop",
     "fastapi",
     "pydantic",
+    "stable-baselines3",
 )
 
 
@@ -53,7 +55,8 @@ class Machine:
             memory_gigabytes=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
             system=f"{platform.system()} {platform.release().partition('-')[0]} {platform.machine()}",
             python=f"{platform.python_implementation()} {platform.python_version()}",
-            packages={name: version for name in PACKAGES if (version := _version(name))},
+            packages={name: version for name in PACKAGES if (version := _version(name))}
+            | {"envpool": ENVPOOL_VERSION},
             stock=f"openenv=={STOCK_VERSION}",
             commit=_commit(),
         )

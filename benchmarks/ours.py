@@ -1,20 +1,29 @@
-"""The bridge as an alternative: our server in a process of its own, our client in this one."""
+"""The bridge as an alternative: our server in processes of its own, our client in this one."""
 
 from __future__ import annotations
 
 import json
+import re
 import sys
+import urllib.request
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from benchmarks.rig import AnyEnv, AnyVectorEnv, Rig
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.rig import AnyEnv, AnyVectorEnv, Lanes, Rig
 from openenv_gym import OpenEnvGym, OpenEnvVectorEnv
 
-__all__ = ["our_server", "remote_lane", "remote_lanes"]
+__all__ = ["SpreadLanes", "our_server", "remote_lane", "remote_lanes"]
 
 
 def our_server(
-    env_id: str, *, native_vectorization: bool = False, kwargs: Mapping[str, Any] | None = None
+    env_id: str,
+    *,
+    native_vectorization: bool = False,
+    kwargs: Mapping[str, Any] | None = None,
+    workers: int = 1,
 ) -> Callable[[Rig], str]:
     """Start ``python -m openenv_gym serve`` and return its URL."""
     command = [sys.executable, "-m", "openenv_gym", "serve", env_id, "--port", "0"]
@@ -22,6 +31,8 @@ def our_server(
         command += ["--vectorization", "native"]
     if kwargs:
         command += ["--kwargs", json.dumps(kwargs)]
+    if workers > 1:
+        command += ["--workers", str(workers)]
 
     def start(rig: Rig) -> str:
         return rig.start_server(command)
@@ -52,3 +63,56 @@ def remote_lanes(
         return envs
 
     return open_envs
+
+
+class SpreadLanes(Lanes):
+    """Lanes over several connections to one server, which spreads them over its worker processes.
+
+    Args:
+        name: how results call it.
+        env_id: what is served.
+        actions: a table with a column for each lane, played over and over.
+        workers: processes that serve.
+        connections: on each there are equally many lanes, and all of them step at once.
+    """
+
+    def __init__(
+        self, name: str, env_id: str, actions: NDArray[np.int64], *, workers: int, connections: int
+    ) -> None:
+        super().__init__(name, self._open_all, actions)
+        self._env_id, self._lanes = env_id, actions.shape[1]
+        self._workers, self._connections = workers, connections
+
+    def _open_all(self, rig: Rig) -> _Split:
+        self._url = our_server(self._env_id, workers=self._workers)(rig)
+        parts = []
+        for _ in range(self._connections):
+            parts.append(OpenEnvVectorEnv(self._url, num_envs=self._lanes // self._connections))
+            rig.stack.callback(parts[-1].close)
+        return _Split(parts)
+
+    def connections(self) -> tuple[int, ...]:
+        """Return how many of the connections each worker has got, as the server says it."""
+        with urllib.request.urlopen(f"{self._url}/metrics") as answer:
+            said = answer.read().decode()
+        counts = re.findall(r'^openenv_gym_sessions{worker="\d+"} (\d+)$', said, re.MULTILINE)
+        return tuple(map(int, counts))
+
+
+class _Split:
+    """Several vector environments as one, stepped all at once; its batch is put together of theirs."""
+
+    def __init__(self, parts: list[OpenEnvVectorEnv]) -> None:
+        self._parts = parts
+
+    def reset(self, *, seed: int) -> None:
+        for part in self._parts:
+            part.reset(seed=seed)
+            seed += part.num_envs
+
+    def step(self, actions: NDArray[np.int64]) -> list[NDArray[Any]]:
+        for part, some in zip(self._parts, np.split(actions, len(self._parts)), strict=True):
+            part.step_async(some)
+        steps = [part.step_wait() for part in self._parts]
+        observations, rewards, terminations, truncations, _ = zip(*steps, strict=True)
+        return [np.concatenate(each) for each in (observations, rewards, terminations, truncations)]

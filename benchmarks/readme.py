@@ -14,7 +14,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from benchmarks.table import number
+from benchmarks.alternation import cpu_share
+from benchmarks.table import at_each_worker, number
 
 __all__ = ["filled", "main", "section", "shown"]
 
@@ -22,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 RESULTS = ROOT / "benchmarks" / "results"
 BEGIN, END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
-BENCHMARKS = ("single", "vector", "sessions", "start")
+BENCHMARKS = ("single", "vector", "atari", "scaling", "sessions", "start")
 
 Record: TypeAlias = dict[str, Any]
 """What :meth:`benchmarks.record.Run.write` writes, or a part of it."""
@@ -95,20 +96,23 @@ def _parts(run: Record) -> Iterator[str]:
 def _case(case: Record) -> str:
     effort = case["effort"]
     placements = list(dict.fromkeys(trip["placement"] for trip in case["round_trips"]))
-    heading = [f"{case['title']}, steps/s", "median", "min to max", "IQR"]
+    heading = [f"{case['title']}, steps/s", "median", "min to max", "IQR", "CPU client, server"]
     lines = [_row([*heading, *[f"p50, p99 µs, {placement}" for placement in placements]])]
-    lines.append(_row(["---", *["---:"] * (3 + len(placements))]))
+    lines.append(_row(["---", *["---:"] * (4 + len(placements))]))
     trips = {(trip["name"], trip["placement"]): trip for trip in case["round_trips"]}
     for measured in case["measured"]:
         latencies = [_latency(trips.get((measured["name"], placement))) for placement in placements]
-        lines.append(_row([measured["name"], *_spread(measured["rate"]), *latencies]))
-    lines += [_row([name, "not measured", *[""] * (2 + len(placements))]) for name in case["unavailable"]]
+        lines.append(_row([measured["name"], *_spread(measured["rate"]), _cpu(measured), *latencies]))
+    lines += [_row([name, "not measured", *[""] * (3 + len(placements))]) for name in case["unavailable"]]
     ratios = "; ".join(map(_verdict, case["verdicts"]))
     length = f"about {effort['round_seconds']:g} s"
     if case.get("calls"):
         length = f"{case['calls']} steps a lane"
         lines += ["", *_held(case)]
     said = f"{effort['rounds']} rounds of {length}, in turns."
+    for measured in case["measured"]:
+        if connections := measured.get("connections"):
+            said += f" {measured['name']}: {at_each_worker(connections)}."
     return "\n".join([*lines, "", f"{said} Ratios, round by round: {ratios}." if ratios else said])
 
 
@@ -137,6 +141,13 @@ def _held(case: Record) -> Iterator[str]:
 def _spread(rate: Record) -> list[str]:
     middle = (rate["third_quartile"] - rate["first_quartile"]) / rate["median"]
     return [number(rate["median"]), f"{number(rate['low'])} to {number(rate['high'])}", f"{middle:.0%}"]
+
+
+def _cpu(measured: Record) -> str:
+    """What each side kept busy, of a core."""
+    sides = [measured[f"{side}_cpu_microseconds"] for side in ("client", "server")]
+    shares = [cpu_share(side, measured["rates"], measured["seconds"]) for side in sides]
+    return ", ".join(f"{share:.0%}" for share in shares)
 
 
 def _latency(trip: Record | None) -> str:

@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import gymnasium
 import numpy as np
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from benchmarks.children import ChildProcess, ProcessGroups, with_descendants
 
-__all__ = ["Lanes", "Rig", "SingleLane", "action_table"]
+__all__ = ["Lanes", "Rig", "SingleLane", "Stepped", "action_table"]
 
 AnyEnv: TypeAlias = gymnasium.Env[Any, Any]
 AnyVectorEnv: TypeAlias = gymnasium.vector.VectorEnv[Any, Any, Any]
@@ -116,6 +116,16 @@ class SingleLane:
         self._rig.close()
 
 
+class Stepped(Protocol):
+    """What of a vector environment is measured."""
+
+    def reset(self, *, seed: int) -> Any:
+        """Begin an episode in every lane."""
+
+    def step(self, actions: Any) -> Any:
+        """Move every lane."""
+
+
 class Lanes:
     """A vector environment that resets its own lanes, in Gymnasium's default mode, next-step.
 
@@ -125,9 +135,7 @@ class Lanes:
         actions: a table with a column for each lane, played over and over.
     """
 
-    def __init__(
-        self, name: str, open_envs: Callable[[Rig], AnyVectorEnv], actions: NDArray[np.int64]
-    ) -> None:
+    def __init__(self, name: str, open_envs: Callable[[Rig], Stepped], actions: NDArray[np.int64]) -> None:
         self.name = name
         self._open = open_envs
         self._actions = itertools.cycle(list(actions))

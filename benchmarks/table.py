@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
 
 from rich import box
 from rich.console import Console
@@ -11,7 +12,7 @@ from rich.text import Text
 
 from benchmarks.alternation import CaseResult, Verdict
 
-__all__ = ["number", "print_case"]
+__all__ = ["at_each_worker", "number", "print_case"]
 
 
 def print_case(console: Console, result: CaseResult) -> None:
@@ -22,12 +23,15 @@ def print_case(console: Console, result: CaseResult) -> None:
     console.print(
         f"{effort.rounds} rounds of "
         + (f"about {effort.round_seconds:g} s" if result.calls is None else f"{result.calls} steps a lane")
-        + ", in turns; steps a second, µs of CPU a step",
+        + ", in turns; steps/s; CPU a step, and its share of a core",
         style="dim",
     )
     console.print(_rates(result))
     for name, reason in result.unavailable.items():
         console.print(Text(f"{name}: not measured, {reason}", style="yellow"))
+    for measured in result.measured:
+        if measured.connections:
+            console.print(Text(f"{measured.name}: {at_each_worker(measured.connections)}"))
     if any(measured.held for measured in result.measured):
         console.print()
         console.print(_held(result))
@@ -37,6 +41,15 @@ def print_case(console: Console, result: CaseResult) -> None:
     if result.round_trips:
         console.print()
         console.print(_round_trips(result))
+
+
+def at_each_worker(connections: Sequence[int]) -> str:
+    """Say how many connections each worker has got.
+
+    >>> at_each_worker([32, 32])
+    'connections at each worker 32, 32'
+    """
+    return f"connections at each worker {', '.join(map(str, connections))}"
 
 
 def number(value: float) -> str:
@@ -69,10 +82,14 @@ def _rates(result: CaseResult) -> Table:
             number(rate.median),
             f"{number(rate.low)}..{number(rate.high)}",
             f"{rate.interquartile_share:.0%}",
-            number(measured.client_cpu_microseconds),
-            number(measured.server_cpu_microseconds),
+            _cpu(measured.client_cpu_microseconds, measured.client_cpu_share),
+            _cpu(measured.server_cpu_microseconds, measured.server_cpu_share),
         )
     return table
+
+
+def _cpu(microseconds: float, share: float) -> str:
+    return f"{number(microseconds)} {share:4.0%}" if microseconds else ""
 
 
 def _held(result: CaseResult) -> Table:

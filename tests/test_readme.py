@@ -171,9 +171,13 @@ def test_figures_come_with_spread_machine_command_and_what_was_missed() -> None:
         "python": "CPython 3.11.7", "packages": {"numpy": "2.4"}, "stock": "openenv==0.10.0", "commit": "abc",
     }  # fmt: skip
     ratio = {"median": 3.9, "low": 3.8, "high": 4.1}
+    measured = {
+        "name": "ours", "rate": rate, "rates": [19_000.0], "seconds": [1.0], "connections": [3, 4],
+        "client_cpu_microseconds": 10.0, "server_cpu_microseconds": 50.0,
+    }  # fmt: skip
     case = {
         "title": "One lane", "effort": {"rounds": 7, "round_seconds": 1.0}, "round_trips": [trip],
-        "measured": [{"name": "ours", "rate": rate}], "unavailable": {"stock": "gone"},
+        "measured": [measured], "unavailable": {"stock": "gone"},
         "verdicts": [{"target": target, "ratio": ratio, "is_met": False}],
     }  # fmt: skip
     run = {
@@ -184,7 +188,8 @@ def test_figures_come_with_spread_machine_command_and_what_was_missed() -> None:
     for said in (
         "A CPU, 2 cores (load 0.2 at the start)",
         "`python -m benchmarks.single`, 2026-11-21, commit `abc`",
-        "| ours | 19.0k | 18.0k to 20.0k | 10% | 40, 71 |",
+        "| ours | 19.0k | 18.0k to 20.0k | 10% | 19%, 95% | 40, 71 |",
+        "ours: connections at each worker 3, 4.",
         "| stock | not measured |",
         "ours / stock **3.9** (3.8 to 4.1; target 4, **not met**)",
     ):

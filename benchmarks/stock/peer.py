@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from benchmarks.cases import Held
 from benchmarks.children import ChildProcess, ProcessGroups, usage, with_descendants
+from benchmarks.driven import Driven
 from benchmarks.rig import Rig
 from benchmarks.stock.venv import stock_python
 
@@ -30,62 +31,40 @@ def stock_server(game: Literal["cartpole", "pong"], sessions: int = 1) -> Callab
     return start
 
 
-class _StockClient:
-    """What one blocking lane and many awaited ones have in common: a driver that is told by a pipe.
+class StockLane(Driven):
+    """One session, through ``GenericEnvClient(...).sync()``.
 
     Args:
         name: how results call it.
         start_server: starts a server on a rig and returns its URL.
-        actions: a table with a column for each lane, played over and over.
+        actions: a table whose first column is played, over and over.
     """
 
     def __init__(self, name: str, start_server: Callable[[Rig], str], actions: NDArray[np.int64]) -> None:
-        self.name = name
-        self._start_server = start_server
-        self._actions = actions
-        self._rig = Rig()
-
-    def options(self) -> list[str]:
-        """What the driver is told on its command line, after the URL."""
-        return []
-
-    def setup(self) -> None:
-        """Start the server and the driver, and let it connect and reset its lanes."""
-        url = self._start_server(self._rig)
-        self._driver = ChildProcess(
-            [str(stock_python()), str(SCRIPTS / "drive.py"), url, *self.options()], piped=True
-        )
-        self._rig.stack.callback(self._driver.stop)
-        self._driver.ask({"type": "actions", "table": self._actions.tolist()})
-
-    def run(self, steps: int) -> float:
-        """Have the driver move every lane ``steps`` times and return the seconds by its own clock."""
-        return float(self._driver.ask({"type": "run", "calls": steps})["seconds"])
-
-    def processes(self) -> ProcessGroups:
-        """The client is the driver's process."""
-        return ProcessGroups(with_descendants(self._driver.pid), self._rig.server_pids())
-
-    def close(self) -> None:
-        """End the driver and the server."""
-        self._rig.close()
-
-
-class StockLane(_StockClient):
-    """One session, through ``GenericEnvClient(...).sync()``."""
+        super().__init__(name, lambda rig: _driver(start_server(rig)), actions)
 
     def round_trips(self, steps: int) -> list[int]:
         """Return the nanoseconds of each of ``steps`` steps by the driver's clock, resets left out."""
-        taken: list[int] = self._driver.ask({"type": "round_trips", "calls": steps})["nanoseconds"]
+        taken: list[int] = self.driver.ask({"type": "round_trips", "calls": steps})["nanoseconds"]
         return taken
 
 
-class StockSessions(_StockClient):
-    """A session for each lane, all of them awaited together: upstream's own way to many lanes."""
+class StockSessions(Driven):
+    """A session for each lane, all of them awaited together: upstream's own way to many lanes.
 
-    def options(self) -> list[str]:
-        """As many sessions as the table of actions has columns."""
-        return ["--sessions", str(self._actions.shape[1])]
+    Args:
+        name: how results call it.
+        start_server: starts a server on a rig and returns its URL.
+        actions: a table with a column for each session.
+    """
+
+    def __init__(self, name: str, start_server: Callable[[Rig], str], actions: NDArray[np.int64]) -> None:
+        sessions = str(actions.shape[1])
+        super().__init__(name, lambda rig: _driver(start_server(rig), "--sessions", sessions), actions)
+
+
+def _driver(url: str, *options: str) -> list[str]:
+    return [str(stock_python()), str(SCRIPTS / "drive.py"), url, *options]
 
 
 class StockCrowd:

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from openenv_gym.cli import check, listing, play, rollout, serve
+from openenv_gym.cli import bench, check, listing, play, rollout, serve
 from openenv_gym.cli.showing import harmless
 from openenv_gym.errors import OpenEnvGymError
 from openenv_gym.version import __version__
@@ -37,6 +37,7 @@ def _options(
 app.command("list", short_help="The ids, and what each needs installed.")(listing.list_)
 app.command("play", short_help="Step an environment by hand, in the terminal.")(play.play)
 app.command("rollout", short_help="Play random episodes and sum them up.")(rollout.rollout)
+app.command("bench", short_help="Time steps, and say what bounds them.")(bench.bench)
 app.command("serve", short_help="Serve an environment until Ctrl-C.")(serve.serve)
 app.command("check", short_help="Hold a running server up against OpenEnv's protocol.")(check.check)
 

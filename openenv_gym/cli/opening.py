@@ -8,19 +8,31 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import gymnasium
 
 from openenv_gym.envs.embedded import lease_application
-from openenv_gym.envs.registered import RegisteredGym
+from openenv_gym.envs.registered import RegisteredGym, RegisteredVectorEnv
 from openenv_gym.envs.registration import SERVERS
 from openenv_gym.envs.single import OpenEnvGym
+from openenv_gym.envs.vector import OpenEnvVectorEnv
 from openenv_gym.errors import ConnectFailed, InvalidArgument, OpenEnvGymError, UnsupportedSpace
 
-__all__ = ["import_modules", "import_target", "is_url", "open_env", "read_arguments", "short_name"]
+__all__ = [
+    "import_modules",
+    "import_target",
+    "is_url",
+    "open_env",
+    "open_lanes",
+    "read_arguments",
+    "short_name",
+]
+
+_Face = TypeVar("_Face", OpenEnvGym, OpenEnvVectorEnv)
 
 _URL = re.compile(r"[a-z]+://.*|[^/:]+:\d+(/.*)?", re.IGNORECASE | re.DOTALL)
 _OURS = "openenv/"
@@ -54,8 +66,24 @@ def open_env(target: str, *, render_mode: str | None, arguments: Mapping[str, An
         FactoryFailed: if the environment cannot be built.
         ConnectFailed: if no server answers.
     """
+    options = {"render_mode": render_mode, "env_kwargs": arguments}
+    return _explained(target, lambda: _open(target, _ONE_LANE, options))
+
+
+def open_lanes(target: str, num_envs: int, *, arguments: Mapping[str, Any]) -> OpenEnvVectorEnv:
+    """Lanes of what :func:`open_env` opens; it raises the same.
+
+    Raises:
+        CapacityReached: if the server has not so many lanes left.
+    """
+    options = {"num_envs": num_envs, "env_kwargs": arguments}
+    return _explained(target, lambda: _open(target, _MANY_LANES, options))
+
+
+def _explained(target: str, opening: Callable[[], _Face]) -> _Face:
+    """What is opened; an error that a user of the command line may meet says what to do there."""
     try:
-        return _open(target, render_mode, arguments)
+        return opening()
     except ConnectFailed as error:
         raise ConnectFailed(f"{error.message} openenv-gym serve ID starts one", **error.fields) from error
     except (UnsupportedSpace, InvalidArgument) as error:
@@ -67,36 +95,30 @@ def open_env(target: str, *, render_mode: str | None, arguments: Mapping[str, An
         ) from error
 
 
-def _open(target: str, render_mode: str | None, arguments: Mapping[str, Any]) -> OpenEnvGym:
+def _open(target: str, face: _Faces[_Face], options: Mapping[str, Any]) -> _Face:
     if is_url(target):
-        return OpenEnvGym(target, render_mode=render_mode, env_kwargs=arguments, wait_timeout=0)
+        return face.plain(target, wait_timeout=0, **options)
     name = target.removeprefix(_OURS)
     if name != target:
-        return _open_ours(name, render_mode, arguments)
+        _check_ours(name)
+        if SERVERS[name] is None and not os.environ.get(f"OPENENV_{name.upper()}_URL", "").strip():
+            raise _names_nothing(name)
+        return face.registered(server=name, **options)
     if ":" not in target:
-        return RegisteredGym(server="gym", env_id=target, env_kwargs=arguments, render_mode=render_mode)
+        return face.registered(server="gym", env_id=target, **options)
     found = import_target(target)
     if isinstance(found, type) or inspect.isroutine(found):
-        return RegisteredGym(server="gym", env_id=found, env_kwargs=arguments, render_mode=render_mode)
-    return _Leased(target, render_mode, arguments)
-
-
-def _open_ours(name: str, render_mode: str | None, arguments: Mapping[str, Any]) -> OpenEnvGym:
-    _check_ours(name)
-    if SERVERS[name] is None and not os.environ.get(f"OPENENV_{name.upper()}_URL", "").strip():
-        raise _names_nothing(name)
-    return RegisteredGym(server=name, env_kwargs=arguments, render_mode=render_mode)
+        return face.registered(server="gym", env_id=found, **options)
+    return face.leased(target, **options)
 
 
 class _Leased(OpenEnvGym):
     """An application's environment, on an embedded server of its own."""
 
-    def __init__(self, target: str, render_mode: str | None, arguments: Mapping[str, Any]) -> None:
+    def __init__(self, target: str, **options: Any) -> None:
         self._lease = lease_application(target)
         try:
-            super().__init__(
-                self._lease.url, headers=self._lease.headers, render_mode=render_mode, env_kwargs=arguments
-            )
+            super().__init__(self._lease.url, headers=self._lease.headers, **options)
         except BaseException:
             self._lease.release()
             raise
@@ -104,6 +126,35 @@ class _Leased(OpenEnvGym):
     def close(self) -> None:
         super().close()
         self._lease.release()
+
+
+class _LeasedLanes(OpenEnvVectorEnv):
+    """An application's lanes, likewise."""
+
+    def __init__(self, target: str, **options: Any) -> None:
+        self._lease = lease_application(target)
+        try:
+            super().__init__(self._lease.url, headers=self._lease.headers, **options)
+        except BaseException:
+            self._lease.release()
+            raise
+
+    def close_extras(self, **kwargs: Any) -> None:
+        super().close_extras(**kwargs)
+        self._lease.release()
+
+
+@dataclass(frozen=True, slots=True)
+class _Faces(Generic[_Face]):
+    """What is made of a server's address, of a name that Gymnasium knows, and of an application."""
+
+    plain: Callable[..., _Face]
+    registered: Callable[..., _Face]
+    leased: Callable[..., _Face]
+
+
+_ONE_LANE: _Faces[OpenEnvGym] = _Faces(OpenEnvGym, RegisteredGym, _Leased)
+_MANY_LANES: _Faces[OpenEnvVectorEnv] = _Faces(OpenEnvVectorEnv, RegisteredVectorEnv, _LeasedLanes)
 
 
 def import_target(target: str) -> Any:

@@ -6,6 +6,8 @@ How fast anything is, is not asked here: machines that run tests are busy.
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import command, sessions, start
+from benchmarks import apart, atari, command, scaling, sessions, start, vector
 from benchmarks.cases import Benchmark
 from benchmarks.command import main
 from benchmarks.readme import shown
@@ -21,29 +23,50 @@ from benchmarks.single import SINGLE
 from benchmarks.slow import SLOW
 from benchmarks.starting import STAGES
 from benchmarks.stock import peer
-from benchmarks.vector import VECTOR
 
+VECTOR = replace(vector.VECTOR, cases=(partial(vector.cartpole, 4), partial(vector.cartpole_native, 4)))
+ATARI = replace(atari.ATARI, cases=(partial(atari.pong, 2), partial(atari.pong_native, 2)))
+SCALING = replace(
+    scaling.SCALING, cases=(partial(scaling.workers, 4), partial(scaling.connections, 8, 8, [4]))
+)
 SESSIONS = replace(sessions.SESSIONS, cases=(sessions.cartpole,))
 CROWD = replace(sessions.SESSIONS, cases=(partial(sessions.crowd, 30),))
+SPREAD = {"atari": [[1, 1]], "scaling": [[2], [1, 1], [2, 2, 2, 2]]}
+"""Connections at each worker, of what has several."""
+
+
+@pytest.fixture
+def no_envpool_is_built(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """It weighs a gigabyte: it is measured where it is named, and missing otherwise."""
+    if "OPENENV_ENVPOOL_PYTHON" not in os.environ:
+        monkeypatch.setenv("OPENENV_ENVPOOL_PYTHON", "nowhere")
+    apart.envpool_python.cache_clear()
+    yield
+    apart.envpool_python.cache_clear()
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("benchmark", [SINGLE, VECTOR, SLOW, SESSIONS], ids=lambda benchmark: benchmark.name)
+@pytest.mark.usefixtures("no_envpool_is_built")
+@pytest.mark.parametrize(
+    "benchmark", [SINGLE, VECTOR, ATARI, SCALING, SLOW, SESSIONS], ids=lambda each: each.name
+)
 def test_every_alternative_is_measured(
     benchmark: Benchmark, awake_stock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(peer, "stock_python", lambda: awake_stock)
     monkeypatch.setattr(command, "QUICK", replace(command.QUICK, round_trips=50))
     assert main(benchmark, ["--quick", "--rounds", "1", "--seconds", "0.05", "--output", str(tmp_path)]) == 0
-    assert_all_measured(benchmark.name, tmp_path)
+    cases = assert_all_measured(benchmark.name, tmp_path)
+    spread = [each["connections"] for case in cases for each in case["measured"] if each["connections"]]
+    assert spread == SPREAD.get(benchmark.name, [])
 
 
 def assert_all_measured(name: str, folder: Path) -> list[Any]:
     """Every alternative has its figures, and there is a picture; the cases."""
     cases: list[Any] = json.loads((folder / f"{name}.json").read_text())["cases"]
     for case in cases:
-        assert case["unavailable"] == {}
+        assert case["unavailable"].keys() <= {"EnvPool"}
         assert all(verdict["ratio"] for verdict in case["verdicts"])
     assert (folder / f"{name}.png").exists()
     return cases
