@@ -180,16 +180,17 @@ def close_servers() -> None:
     _SERVERS.close()
 
 
-def lease_application(target: str) -> Lease:
+def lease_application(target: str, *, workers: int = 1) -> Lease:
     """A server of an application.
 
     Args:
         target: of which module, and its name there: ``package.module:app``.
+        workers: processes that serve it.
     """
-    return _SERVERS.lease(pickle.dumps(partial(_application, target)))
+    return _SERVERS.lease(pickle.dumps(partial(_application, target, workers)))
 
 
-def lease_environment(env: Any, kwargs: Mapping[str, Any], *, vectorization: str) -> Lease:
+def lease_environment(env: Any, kwargs: Mapping[str, Any], *, vectorization: str, workers: int = 1) -> Lease:
     """A server of an environment.
 
     Args:
@@ -197,6 +198,7 @@ def lease_environment(env: Any, kwargs: Mapping[str, Any], *, vectorization: str
             ``__main__``. What is registered under an id here is what the id means there.
         kwargs: constructor arguments.
         vectorization: ``lanes`` or ``native``.
+        workers: processes that serve it.
 
     Raises:
         InvalidArgument: if it cannot leave this process.
@@ -209,7 +211,9 @@ def lease_environment(env: Any, kwargs: Mapping[str, Any], *, vectorization: str
             importlib.import_module(module)
         spec = gymnasium.registry.get(env)
     try:
-        sealed: bytes = cloudpickle.dumps(partial(_environment, env, dict(kwargs), vectorization, spec))
+        sealed: bytes = cloudpickle.dumps(
+            partial(_environment, env, dict(kwargs), vectorization, workers, spec)
+        )
     except Exception as error:  # whatever an object of the caller's does when it is pickled
         raise InvalidArgument(
             f"what builds the environment is sent to the embedded server, but cannot be pickled: {error}; "
@@ -229,10 +233,10 @@ def _open(sealed: bytes, token: str) -> GymServer:
     return server
 
 
-def _application(target: str) -> tuple[Any, dict[str, Any]]:
+def _application(target: str, workers: int) -> tuple[Any, dict[str, Any]]:
     module, _, name = target.partition(":")
     try:
-        return getattr(importlib.import_module(module), name), {}
+        return getattr(importlib.import_module(module), name), {"workers": workers, "target": target}
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("openenv_gym"):
             raise InvalidArgument(f"{target} cannot be imported: {error}") from error
@@ -243,10 +247,10 @@ def _application(target: str) -> tuple[Any, dict[str, Any]]:
 
 
 def _environment(
-    env: Any, kwargs: dict[str, Any], vectorization: str, spec: EnvSpec | None
+    env: Any, kwargs: dict[str, Any], vectorization: str, workers: int, spec: EnvSpec | None
 ) -> tuple[Any, dict[str, Any]]:
     if spec is not None:
         with suppress(OpenEnvGymError):  # its plug-in registers it first, and would warn of ours
             importlib.import_module("openenv_gym.hosting.source").spec_of(spec.id)
         gymnasium.registry[spec.id] = spec
-    return env, {"kwargs": kwargs, "vectorization": vectorization, "limits": _LIMITS}
+    return env, {"kwargs": kwargs, "vectorization": vectorization, "workers": workers, "limits": _LIMITS}

@@ -30,7 +30,7 @@ _FACE = (
     frozenset(inspect.signature(OpenEnvGym).parameters)
     | frozenset(inspect.signature(OpenEnvVectorEnv).parameters)
 ) - {"url"}
-_BRIDGE = _FACE | {"server", "base_url", "vectorization"}
+_BRIDGE = _FACE | {"server", "base_url", "vectorization", "workers"}
 _VECTOR = ("autoreset_mode", "num_envs", "vectorization")
 
 
@@ -59,11 +59,17 @@ class _Place:
             raise InvalidArgument(f"vectorization is 'lanes' or 'native', not {vectorization!r:.40}")
         ours = {name: value for name, value in others.items() if name in _BRIDGE}
         theirs = {name: value for name, value in others.items() if name not in _BRIDGE}
+        self.workers = ours.pop("workers", 1)
         arguments = environment_arguments(theirs, env_kwargs, _BRIDGE)
         self._lease: Lease | None = None
         url, target = address_of(server, base_url), SERVERS[server]
         session = {"env_id": env_id, "env_kwargs": arguments}
         if url is not None:
+            if self.workers != 1:
+                raise InvalidArgument(
+                    f"workers is for a server that starts by itself; the one at {url} has its own: "
+                    "openenv-gym serve ID --workers N"
+                )
             if not (env_id is None or isinstance(env_id, str)):
                 raise InvalidArgument(
                     f"{env_id!r:.80} cannot be sent to a server that runs already; name an id that it serves"
@@ -71,14 +77,16 @@ class _Place:
         else:
             ours = {name: value for name, value in ours.items() if name not in _CONNECTION}
             if target is not None:
-                self._lease = lease_application(target)
+                self._lease = lease_application(target, workers=self.workers)
             elif env_id is None:
                 raise InvalidArgument(
                     "openenv/gym wants to know what to serve: env_id='CartPole-v1'; or where it is served: "
                     "base_url=..."
                 )
             else:
-                self._lease = lease_environment(env_id, arguments, vectorization=vectorization)
+                self._lease = lease_environment(
+                    env_id, arguments, vectorization=vectorization, workers=self.workers
+                )
                 session = {}
             url, ours["headers"] = self._lease.url, self._lease.headers
             ours.setdefault("resume_timeout", 0)  # what is lost beside us is dead, and does not come back
@@ -121,6 +129,7 @@ class RegisteredGym(_Specified, OpenEnvGym):
         env_id: for ``openenv/gym``, what is served: an id, an ``EnvSpec``, a class or a function that
             builds an environment; of a server that runs already, one of the ids that it offers.
         env_kwargs: arguments of the environment's constructor, by whatever names.
+        workers: processes of the server that is started, which other environments share.
         **others: all further arguments of :class:`OpenEnvGym` are the same there; any other name is
             the environment's.
 
@@ -171,6 +180,7 @@ class RegisteredVectorEnv(_Specified, OpenEnvVectorEnv):
         env_kwargs: arguments of the environment's constructor.
         vectorization: ``lanes``, equal to ``SyncVectorEnv``, or ``native``: the id's own vector
             environment, with its own arrays and infos.
+        workers: processes of the server that is started, among which the lanes are spread.
         **others: all further arguments of :class:`OpenEnvVectorEnv`, or the environment's.
 
     Raises:
@@ -192,7 +202,9 @@ class RegisteredVectorEnv(_Specified, OpenEnvVectorEnv):
         self._place = _Place(server, base_url, env_id, env_kwargs, vectorization, others)
         self._place.attend(self)
         try:
-            super().__init__(self._place.url, num_envs, **self._place.options)
+            # A connection to each worker: a batch is stepped by all of them at once.
+            urls = [self._place.url] * min(self._place.workers, num_envs)
+            super().__init__(urls if len(urls) > 1 else self._place.url, num_envs, **self._place.options)
             if vectorization == "native" and not self._vector:
                 raise InvalidArgument(
                     f"the server at {self._place.url} serves lanes, and vectorization='native' is its "

@@ -34,7 +34,12 @@ from openenv_gym.errors import (
     Unauthorized,
 )
 from tests.environments import Counter
-from tests.fidelity import assert_same_episodes, assert_same_vector_play, assert_same_vector_spaces
+from tests.fidelity import (
+    assert_identical,
+    assert_same_episodes,
+    assert_same_vector_play,
+    assert_same_vector_spaces,
+)
 from tests.served import eventually, is_running
 
 ROOT = Path(__file__).parents[2]
@@ -480,3 +485,20 @@ def test_a_script_leaves_no_server(way: str) -> None:
     assert observation == "2"
     assert done.returncode == {"end": 0, "raise": 1}.get(way, -signal.SIGKILL), done.stderr
     assert eventually(lambda: not is_running(int(pid)))
+
+
+@pytest.mark.usefixtures("tidy")
+def test_lanes_are_spread_over_the_workers_of_an_embedded_server() -> None:
+    remote = gymnasium.make_vec("openenv/gym", 3, env_id="CartPole-v1", workers=2)
+    local = gymnasium.make_vec("CartPole-v1", 3, vectorization_mode="sync")
+    with closing(remote), closing(local):
+        local.action_space.seed(0)
+        assert_identical(remote.reset(seed=2), local.reset(seed=2), "reset")
+        for step in range(30):
+            actions = local.action_space.sample()
+            assert_identical(remote.step(actions), local.step(actions), f"step {step}")
+
+
+def test_workers_are_not_for_a_server_that_runs_already() -> None:
+    with pytest.raises(InvalidArgument, match="openenv-gym serve ID --workers N"):
+        gymnasium.make("openenv/gym", base_url="http://127.0.0.1:9", workers=2)
