@@ -88,7 +88,7 @@ def test_a_hundred_sessions_leave_nothing(env: type[Counter]) -> None:
         cycle(server, 3)
         threads, files = threading.active_count(), open_files()
         cycle(server, 100)
-        assert health(server.url)["active_lanes"] == 0
+        assert eventually(lambda: health(server.url)["active_lanes"] == 0)
         assert eventually(lambda: threading.active_count() <= threads)
         assert eventually(lambda: open_files() <= files)
         assert not server.house.sessions
