@@ -121,8 +121,9 @@ from openenv_gym.envs import embedded
 
 env = gymnasium.make("openenv/gym", env_id="FrozenLake-v1")
 env.reset(seed=0)
-print(next(iter(embedded._SERVERS._servers.values())).process.pid, flush=True)
+pid = next(iter(embedded._SERVERS._servers.values())).process.pid
 try:
+    print(pid, flush=True)
     time.sleep(60)
 except KeyboardInterrupt:
     print(env.step(2)[2], flush=True)
@@ -143,12 +144,16 @@ def test_ctrl_c_in_a_terminal_is_for_the_script_alone() -> None:
     )
     with terminal:
         assert terminal.stdin is not None and terminal.stdout is not None
-        pid = int(terminal.stdout.readline())
-        terminal.stdin.write(b"\x03")
-        assert b"False" in terminal.stdout.readline()
-        assert is_running(pid)
-        terminal.stdin.write(b"\x03")
-        assert b"KeyboardInterrupt" in terminal.stdout.read()
+        try:
+            pid = int(terminal.stdout.readline())
+            terminal.stdin.write(b"\x03")
+            assert b"False" in terminal.stdout.readline()
+            assert is_running(pid)
+            terminal.stdin.write(b"\x03")
+            assert b"KeyboardInterrupt" in terminal.stdout.read()
+        except BaseException:
+            terminal.kill()
+            raise
     assert terminal.returncode == signal.SIGINT
     assert eventually(lambda: not is_running(pid))
 
