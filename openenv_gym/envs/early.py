@@ -37,17 +37,7 @@ class EarlyLanes:
     def __init__(self, url: str, hello: Hello, first: int, options: Options) -> None:
         self._url = url
         self.lanes = range(first, first + hello.lanes)
-        self._client = EarlyClient.to(
-            url,
-            hello,
-            dialect=options.dialect,
-            headers=options.headers,
-            ssl_context=options.ssl_context,
-            proxy=options.proxy,
-            connect_timeout=options.connect_timeout,
-            wait_timeout=options.wait_timeout,
-            resume_timeout=options.resume_timeout,
-        )
+        self._client = EarlyClient.to(url, hello, **options.connection)
         self._under_way: dict[int, set[int]] = {}
         self.value: Value | None = None
         try:

@@ -111,6 +111,19 @@ class Options:
             )
 
     @property
+    def connection(self) -> dict[str, Any]:
+        """How a client is to reach the server, as the arguments of its ``to``."""
+        return {
+            "dialect": self.dialect,
+            "headers": self.headers,
+            "ssl_context": self.ssl_context,
+            "proxy": self.proxy,
+            "connect_timeout": self.connect_timeout,
+            "wait_timeout": self.wait_timeout,
+            "resume_timeout": self.resume_timeout,
+        }
+
+    @property
     def config(self) -> dict[str, Any]:
         """What a hello says of it."""
         asked = {
@@ -303,14 +316,8 @@ def _lanes_at(url: str, hello: Hello, spaces: Spaces, options: Options) -> Lanes
             url,
             hello,
             view=view,
-            dialect=options.dialect,
-            headers=options.headers,
-            ssl_context=options.ssl_context,
-            proxy=options.proxy,
             timeout=options.timeout,
-            connect_timeout=options.connect_timeout,
-            wait_timeout=options.wait_timeout,
-            resume_timeout=options.resume_timeout,
+            **options.connection,
         )
 
     first = client()

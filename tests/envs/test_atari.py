@@ -16,8 +16,6 @@ from openenv_gym import OpenEnvGym, OpenEnvVectorEnv, serve_gym
 from openenv_gym.errors import CallRefused, InvalidArgument
 from tests.fidelity import assert_identical
 
-pytest.importorskip("ale_py")
-
 GAME = "ALE/Breakout-v5"
 ARGUMENTS: dict[str, Any] = {"frameskip": 1}
 
@@ -59,14 +57,11 @@ def assert_same_play(remote: Any, local: Any, *, steps: int) -> int:
 
 def gymnasiums(**arguments: Any) -> Callable[[Any], Any]:
     """Gymnasium's preprocessing."""
-    pytest.importorskip("cv2")
     return lambda env: AtariPreprocessing(env, **arguments)
 
 
 def sb3s(name: str, *arguments: Any) -> Callable[[Any], Any]:
     """One of SB3's wrappers."""
-    if name in ("WarpFrame", "AtariWrapper"):
-        pytest.importorskip("cv2")
     wrapper = getattr(importlib.import_module("stable_baselines3.common.atari_wrappers"), name)
     return lambda env: wrapper(env, *arguments)
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import gymnasium
 import pytest
+from jupyter_client.manager import AsyncKernelManager
 
 from openenv_gym.envs import embedded
 from tests.envs import parents
@@ -179,8 +180,7 @@ print(env.step(1)[0], next(iter(embedded._SERVERS._servers.values())).process.pi
 
 @pytest.mark.slow
 def test_a_restarted_notebook_leaves_no_server() -> None:
-    pytest.importorskip("ipykernel")
-    asyncio.run(_restart(pytest.importorskip("jupyter_client").AsyncKernelManager()))
+    asyncio.run(_restart(AsyncKernelManager()))
 
 
 async def _restart(manager: Any) -> None:
