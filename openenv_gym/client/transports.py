@@ -42,11 +42,12 @@ from openenv_gym.errors import (
     OpenEnvGymError,
     ProtocolViolation,
 )
+from openenv_gym.wire.lookout import Lookout
 
 __all__ = ["SocketTransport", "Transport"]
 
 _RECEIVE_BYTES = 1 << 18
-_SOON_SECONDS = 200e-6
+_LONGEST_SECONDS = 1e-3
 _CAN_LOOK = hasattr(os, "sched_yield") and hasattr(socket, "MSG_DONTWAIT")
 _LAST_WORDS_SECONDS = 0.2
 
@@ -117,8 +118,7 @@ class SocketTransport:
         self._fragments: list[bytes] = []
         self._text = False
         self._goodbye = False
-        self._secure = uri.secure
-        self._soon = False
+        self._lookout = Lookout(_LONGEST_SECONDS if _CAN_LOOK and not uri.secure else 0.0)
         self.subprotocol: str | None = None
         self.worker: str | None = None
         self._socket = open_socket(
@@ -233,17 +233,20 @@ class SocketTransport:
         return count
 
     def _receive_soon(self) -> bytes:
-        """Receive without sleeping if the answer is likely to come at once."""
-        started = time.perf_counter()
+        """Receive without sleeping if the answer is likely to come soon."""
+        started = looked = time.perf_counter()
+        lookout = self._lookout
         data = None
-        while self._soon and data is None and time.perf_counter() - started < _SOON_SECONDS:
+        while data is None and looked - started < lookout.patience:
             try:
                 data = self._socket.recv(_RECEIVE_BYTES, socket.MSG_DONTWAIT)
             except BlockingIOError:
                 os.sched_yield()
+                before, looked = looked, time.perf_counter()
+                lookout.looked(looked - before)
         if data is None:
             data = self._socket.recv(_RECEIVE_BYTES)
-        self._soon = _CAN_LOOK and not self._secure and time.perf_counter() - started < _SOON_SECONDS
+        lookout.came(time.perf_counter() - started)
         return data
 
     def _take_rest(self) -> Any:

@@ -11,6 +11,7 @@ held from 0.35 to 0.54; on any other server the extension is missing and the que
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import Frame
 from websockets.protocol import State
 from websockets.streams import StreamReader
+
+from openenv_gym.server.vigil import Vigil
 
 try:
     from websockets.speedups import apply_mask
@@ -34,9 +37,19 @@ _AT_BOUNDARY = StreamReader.at_eof.__code__
 
 
 class DirectWebSocket(WebSocketsSansIOProtocol):
-    """uvicorn's sans-I/O WebSocket, with a short cut for whole messages."""
+    """uvicorn's sans-I/O WebSocket, with a short cut for whole messages.
+
+    Args:
+        vigil: of the server, which stays awake for a client that asks again at once.
+    """
 
     direct: Callable[[Any], Any] | None = None
+
+    def __init__(self, vigil: Vigil, **config: Any) -> None:
+        super().__init__(**config)
+        self._vigil = vigil
+        self._lookout = vigil.lookout()
+        self._answered = 0.0
 
     async def run_asgi(self) -> None:
         """Run the application, with the extension in its scope."""
@@ -62,6 +75,7 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
 
     def _answer(self, data: bytes) -> bool:
         """Whether the data was one frame, a whole message, and is answered."""
+        self._lookout.came(time.perf_counter() - self._answered)
         start = _payload_of(data)
         if not start or len(data) > self.config.ws_max_size or not (self._is_idle() and self._is_between()):
             return False
@@ -79,6 +93,9 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         if type(answer) is str:
             answer, opcode = answer.encode(), _TEXT
         self.transport.write(b"".join((_head(opcode, len(answer)), answer)))
+        self._answered = time.perf_counter()
+        if self._lookout.patience:
+            self._vigil.keep(self.loop, self._lookout, self._answered)
         return True
 
     def handle_bytes(self, event: Frame) -> None:

@@ -26,6 +26,7 @@ import uvicorn
 from openenv_gym.errors import Closed, InvalidArgument
 from openenv_gym.server.app import Application
 from openenv_gym.server.direct import DirectWebSocket
+from openenv_gym.server.vigil import Vigil
 
 __all__ = ["WebServer", "listen"]
 
@@ -192,11 +193,13 @@ class WebServer:
 
     def __init__(self, application: Application, listener: socket.socket | None) -> None:
         self._listeners = [] if listener is None else [listener]
+        self._vigil = Vigil()
+        protocol: Any = partial(DirectWebSocket, self._vigil)
         config = uvicorn.Config(
             application,
             loop="auto",
             http="auto",
-            ws=DirectWebSocket,
+            ws=protocol,
             ws_per_message_deflate=False,
             ws_ping_interval=None,
             ws_max_size=application.house.limits.max_message_bytes,
@@ -232,6 +235,7 @@ class WebServer:
         # What was imported lives for ever; the collector need not walk it again and again.
         gc.collect()
         gc.freeze()
+        self._vigil.allow()
         self.run()
 
     def when_started(self, begin: Callable[[], None]) -> None:

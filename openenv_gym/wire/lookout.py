@@ -1,0 +1,64 @@
+"""Whether to look for the next message rather than sleep until it is there.
+
+To be woken costs some 50 microseconds, as much as a small environment's whole batch, and a scheduler
+likes to wake whoever sleeps on the core of who wakes it. So each end looks for a moment, if the last
+message came within that moment, and yields its core at every look. Where somebody else wants that
+core, a yield takes as long as he likes; then sleeping is better, and there is a rest. Pure: seconds in,
+seconds out.
+"""
+
+from __future__ import annotations
+
+__all__ = ["Lookout"]
+
+_YIELDED_SECONDS = 100e-6
+"""A look that took longer gave the core away."""
+_TIRED_AFTER = 96
+"""So many of them move two ends that began on one core to two, where there are two that are free."""
+_FIRST_REST, _LONGEST_REST = 1 << 10, 1 << 16
+
+
+class Lookout:
+    """How long one end of a connection looks for what it awaits.
+
+    Args:
+        longest: seconds; what took longer than that is not looked for the next time.
+
+    Attributes:
+        patience: seconds to look now; 0 is not at all.
+
+    >>> lookout = Lookout(1e-3)
+    >>> lookout.came(after=0.5e-3)
+    >>> lookout.patience
+    0.001
+    >>> lookout.came(after=0.2)
+    >>> lookout.patience
+    0.0
+    """
+
+    __slots__ = ("_longest", "_lost", "_next_rest", "_rest", "patience")
+
+    def __init__(self, longest: float) -> None:
+        self._longest = longest
+        self._lost = 0
+        self._rest = 0
+        self._next_rest = _FIRST_REST
+        self.patience = 0.0
+
+    def came(self, after: float) -> None:
+        """What was awaited is there, after so many seconds."""
+        if self._rest:
+            self._rest -= 1
+            return
+        self.patience = self._longest if after < self._longest else 0.0
+        if self._lost:
+            self._lost -= 1
+
+    def looked(self, seconds: float) -> None:
+        """One look and a yield took so long."""
+        if seconds < _YIELDED_SECONDS:
+            return
+        self._lost += 2
+        if self._lost > _TIRED_AFTER:
+            self._lost, self._rest, self.patience = 0, self._next_rest, 0.0
+            self._next_rest = min(2 * self._next_rest, _LONGEST_REST)

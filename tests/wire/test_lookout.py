@@ -1,0 +1,52 @@
+"""When one end looks for what comes next, and when it rests."""
+
+from __future__ import annotations
+
+from openenv_gym.wire.lookout import Lookout
+
+
+def test_it_looks_once_the_last_message_came_soon() -> None:
+    lookout = Lookout(1e-3)
+    assert lookout.patience == 0
+    lookout.came(after=0.9e-3)
+    assert lookout.patience == 1e-3
+    lookout.came(after=1.1e-3)
+    assert lookout.patience == 0
+
+
+def test_it_never_looks_if_it_may_not() -> None:
+    lookout = Lookout(0.0)
+    lookout.came(after=0.0)
+    assert lookout.patience == 0
+
+
+def rested(lookout: Lookout) -> int:
+    """How many messages come until it looks again."""
+    count = 0
+    while not lookout.patience:
+        lookout.came(after=0.0)
+        count += 1
+    return count
+
+
+def test_it_rests_where_its_core_is_wanted_and_longer_each_time() -> None:
+    lookout = Lookout(1e-3)
+    lookout.came(after=0.0)
+    rests = []
+    for _ in range(9):
+        for _ in range(1000):
+            if lookout.patience:
+                lookout.looked(4e-3)
+        rests.append(rested(lookout))
+    assert rests[:3] == [1025, 2049, 4097]
+    assert rests[-1] == rests[-2] == 65537
+
+
+def test_a_slow_look_now_and_then_tires_nobody() -> None:
+    lookout = Lookout(1e-3)
+    for _ in range(10_000):
+        lookout.came(after=0.0)
+        lookout.came(after=0.0)
+        lookout.looked(4e-3)
+        lookout.looked(1e-6)
+    assert lookout.patience
