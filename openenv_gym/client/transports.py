@@ -3,11 +3,10 @@
 It drives websockets' sans-I/O layer with a plain blocking socket: no thread, no event loop, one
 ``send`` and one ``recv`` a round trip.
 
-A process that sleeps until its answer comes pays for falling asleep and being woken, on both sides:
-100 microseconds of a round trip of 180 on two idle cores. So a client whose last answer came within
-0.2 ms looks for the next one for so long before it sleeps, and offers its core to whoever wants it
-(``sched_yield``) between two looks: nothing is lost where cores are scarce. A client of a slow or a
-distant server never does.
+A process that sleeps until its answer comes pays for falling asleep and being woken. So a client whose
+last answer came within a millisecond looks for the next one for so long before it sleeps, and offers its
+core to whoever wants it (``sched_yield``) between two looks; see :mod:`openenv_gym.wire.lookout`. A
+client of a slow or a distant server never does.
 """
 
 from __future__ import annotations
@@ -17,7 +16,9 @@ import socket
 import ssl
 import time
 import weakref
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, Protocol
 
 from websockets.client import ClientProtocol
@@ -224,30 +225,30 @@ class SocketTransport:
         """Receive what has come; 0 at the end of the stream."""
         room = self._frames.room()
         if room is None:
-            data = self._receive_soon() if self._timeout is None else self._socket.recv(_RECEIVE_BYTES)
+            data = self._receive_soon(partial(self._socket.recv, _RECEIVE_BYTES))
             self._frames.feed(data)
             return len(data)
         with room:
-            count = self._socket.recv_into(room)
+            count: int = self._receive_soon(partial(self._socket.recv_into, room, len(room)))
         self._frames.filled(count)
         return count
 
-    def _receive_soon(self) -> bytes:
-        """Receive without sleeping if the answer is likely to come soon."""
+    def _receive_soon(self, receive: Callable[[int], Any]) -> Any:
+        """Receive without sleeping if the answer is likely to come soon; ``receive`` takes flags."""
         started = looked = time.perf_counter()
         lookout = self._lookout
-        data = None
-        while data is None and looked - started < lookout.patience:
+        received = None
+        while received is None and self._timeout is None and looked - started < lookout.patience:
             try:
-                data = self._socket.recv(_RECEIVE_BYTES, socket.MSG_DONTWAIT)
+                received = receive(socket.MSG_DONTWAIT)
             except BlockingIOError:
                 os.sched_yield()
                 before, looked = looked, time.perf_counter()
                 lookout.looked(looked - before)
-        if data is None:
-            data = self._socket.recv(_RECEIVE_BYTES)
+        if received is None:
+            received = receive(0)
         lookout.came(time.perf_counter() - started)
-        return data
+        return received
 
     def _take_rest(self) -> Any:
         """Let the library handle what is not a whole message; it may complete one of fragments."""

@@ -80,6 +80,7 @@ class BatchReader:
         self._lanes = signature.lanes
         self._rows = rows
         self._fixed = layout_of(self._space) is not None
+        self._whole = signature.vector  # never asked to reset some lanes and show the others
         self._restore_batch = compile_restorer(batch_space(self._space, self._lanes))
         self._latest: Any = None
 
@@ -89,6 +90,8 @@ class BatchReader:
             return self._restore_batch(rows.values[-1])
         if not self._fixed:
             return self._read_whole(rows)
+        if self._whole:
+            return rows.observation  # in the message, which nobody else looks at
         if rows.dense:
             # Kept apart from what the caller may write to: a later reset of some lanes shows the
             # others' last observation again.

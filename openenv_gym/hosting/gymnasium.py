@@ -37,6 +37,7 @@ class GymnasiumLanes:
         factory: builds one environment; called once a lane, on the calling thread.
         signature: with the lanes and the autoreset mode of this session.
         bare: calls that take no arguments from a client.
+        built: what the factory has built already, for the first lanes.
 
     Raises:
         FactoryFailed: is raised by the caller's boundary, not here; lanes that were already built
@@ -48,12 +49,13 @@ class GymnasiumLanes:
         factory: Callable[[], gymnasium.Env[Any, Any]],
         signature: Signature,
         bare: Collection[str] = (),
+        built: Iterable[gymnasium.Env[Any, Any]] = (),
     ) -> None:
         self.signature = signature
         self._bare = bare
-        self._envs: list[gymnasium.Env[Any, Any]] = []
+        self._envs: list[gymnasium.Env[Any, Any]] = list(built)
         try:
-            for _ in range(signature.lanes):
+            while len(self._envs) < signature.lanes:
                 self._envs.append(factory())
         except BaseException:
             self.close()

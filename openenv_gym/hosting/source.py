@@ -11,8 +11,8 @@ import importlib
 import inspect
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -47,7 +47,8 @@ _PROBE_SECONDS = 0.5
 _PROBE_VECTOR_LANES = 2
 _VECTOR_GAIN = 8
 _INLINE_STEP_SECONDS = 0.002
-_INLINE_BUILD_SECONDS = 0.1
+_INLINE_BUILD_SECONDS = 0.2
+"""Of one lane: other sessions have their turns between two."""
 _QUICK_BUILD_SECONDS = 0.5
 
 
@@ -86,12 +87,13 @@ class Source:
             is nothing to ask but the signature.
         bears_several: whether several sessions may live at once; may build one to ask.
         one_thread: whether all sessions must live on one and the same thread.
-        separable: whether the lanes of a session need not live together.
+        lane: builds what one lane lives in, where the lanes of a session need not live together; ``host``
+            takes those that are built already.
         factory_name: what is said to have failed when it cannot be built; by default the env_id.
     """
 
     signature: Signature
-    host: Callable[[Signature, dict[str, Any]], HostedEnv]
+    host: Callable[..., HostedEnv]
     step_seconds: float
     build_seconds: float
     render_modes: tuple[str, ...] = ()
@@ -100,7 +102,7 @@ class Source:
     consult: Callable[[Callable[[Any], Any]], Any] | None = None
     bears_several: Callable[[], bool] = lambda: True
     one_thread: bool = False
-    separable: bool = False
+    lane: Callable[[dict[str, Any]], Any] | None = None
     factory_name: str | None = None
 
     def seen_as(self, view: str) -> Source:
@@ -176,6 +178,33 @@ class Source:
         except FAILURES as error:
             raise _factory_failed(self.signature.env_id, error, self.factory_name) from error
 
+    def building(self, signature: Signature, render_mode: str | None) -> Generator[None, None, HostedEnv]:
+        """The same, with a pause after each lane; closed in a pause, it closes what it has built.
+
+        Raises:
+            FactoryFailed: if a constructor raises.
+        """
+        if self.lane is None:
+            return self.hosted(signature, render_mode)
+        extra = {} if render_mode is None else {"render_mode": render_mode}
+        with ExitStack() as built:
+            lanes = []
+            try:
+                for _ in range(signature.lanes):
+                    lanes.append(self.lane(extra))
+                    built.callback(_close_failed, lanes[-1])
+                    yield
+                hosted = self.host(signature, extra, lanes)
+            except FAILURES as error:
+                raise _factory_failed(self.signature.env_id, error, self.factory_name) from error
+            built.pop_all()
+        return hosted
+
+    @property
+    def separable(self) -> bool:
+        """Whether the lanes of a session need not live together."""
+        return self.lane is not None
+
     @property
     def is_slow(self) -> bool:
         """Whether a step of one lane takes so long that another lane should not wait for it."""
@@ -183,8 +212,8 @@ class Source:
 
     def is_cheap(self, lanes: int) -> bool:
         """Whether so many lanes may run on the event loop without others noticing."""
-        step, build = self.step_seconds * lanes, self.build_seconds * lanes
-        return step <= _INLINE_STEP_SECONDS and build <= _INLINE_BUILD_SECONDS
+        build = self.build_seconds * (1 if self.separable else lanes)
+        return self.step_seconds * lanes <= _INLINE_STEP_SECONDS and build <= _INLINE_BUILD_SECONDS
 
 
 def open_source(
@@ -327,6 +356,12 @@ def _parameters(target: Callable[..., Any]) -> Callable[[str], bool]:
     return names.__contains__
 
 
+def _close_failed(env: Any) -> None:
+    """Close what a session was built of that will not be; it is past being complained about."""
+    with suppress(*FAILURES):
+        env.close()
+
+
 def _lanes_source(builder: Builder, env: Any, calls: Sequence[str], build_seconds: float) -> Source:
     observation, info = env.reset(seed=0)
     masks = "action_mask" in info
@@ -360,11 +395,14 @@ def _lanes_source(builder: Builder, env: Any, calls: Sequence[str], build_second
         masks=masks,
     )
 
-    def host(signature: Signature, extra: dict[str, Any]) -> HostedEnv:
-        return GymnasiumLanes(partial(builder.make, **extra), signature, bare)
+    def host(signature: Signature, extra: dict[str, Any], built: Sequence[Any] = ()) -> HostedEnv:
+        return GymnasiumLanes(partial(builder.make, **extra), signature, bare, built)
+
+    def lane(extra: dict[str, Any]) -> Any:
+        return builder.make(**extra)
 
     seconds = _median_seconds(step, look)
-    return Source(signature, host, seconds, build_seconds, _render_modes(builder, env), separable=True)
+    return Source(signature, host, seconds, build_seconds, _render_modes(builder, env), lane=lane)
 
 
 def _vector_source(builder: Builder, env: Any, calls: Sequence[str], build_seconds: float) -> Source:

@@ -32,6 +32,7 @@ __all__ = ["EXTENSION", "DirectWebSocket"]
 EXTENSION = "openenv_gym.direct"
 
 _TEXT, _BINARY = 0x81, 0x82
+_LARGE_BYTES = 1 << 16
 _AT_BOUNDARY = StreamReader.at_eof.__code__
 """Where websockets' parser waits between two frames, and nowhere else."""
 
@@ -70,12 +71,12 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Answer a whole message at once if nothing waits in either direction; else have it queued."""
+        self._lookout.came(time.perf_counter() - self._answered)
         if self.direct is None or not self._answer(data):
             super().data_received(data)
 
     def _answer(self, data: bytes) -> bool:
         """Whether the data was one frame, a whole message, and is answered."""
-        self._lookout.came(time.perf_counter() - self._answered)
         start = _payload_of(data)
         if not start or len(data) > self.config.ws_max_size or not (self._is_idle() and self._is_between()):
             return False
@@ -92,11 +93,31 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         opcode = _BINARY
         if type(answer) is str:
             answer, opcode = answer.encode(), _TEXT
-        self.transport.write(b"".join((_head(opcode, len(answer)), answer)))
+        self._write(opcode, answer)
+        return True
+
+    def _write(self, opcode: int, payload: Any) -> None:
+        """Write a whole message; a large one as it lies there: its buffer is kept until it has arrived."""
+        head = _head(opcode, len(payload))
+        if len(payload) < _LARGE_BYTES:
+            self.transport.write(b"".join((head, payload)))
+        else:
+            self.transport.writelines((head, payload))
         self._answered = time.perf_counter()
         if self._lookout.patience:
             self._vigil.keep(self.loop, self._lookout, self._answered)
-        return True
+
+    async def send(self, message: Any) -> None:
+        """Send what the application says; a whole message without the library's two copies."""
+        data = message.get("bytes")
+        if data is None or message["type"] != "websocket.send":
+            await super().send(message)
+            return
+        await self.writable.wait()
+        if self.disconnected or self.close_sent or self.conn.state is not State.OPEN:
+            await super().send(message)
+        else:
+            self._write(_BINARY, data)
 
     def handle_bytes(self, event: Frame) -> None:
         """The same of a message that did not come alone, or in one piece."""

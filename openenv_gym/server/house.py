@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
@@ -163,7 +164,10 @@ class House:
         step_timeout = self.limits.step_timeout
         timeout = None if step_timeout is None else max(step_timeout, BUILD_SECONDS)
         try:
-            await runner.run(lambda: built.append(work()), timeout)
+            if runner.inline:
+                built.append(await _build_in_turns(source.building(signature, render_mode)))
+            else:
+                await runner.run(lambda: built.append(work()), timeout)
         except OpenEnvGymError:
             runner.stop()
             raise
@@ -324,3 +328,15 @@ class House:
         """Let the thread end that sessions share, if there is one."""
         if self._common is not None:
             self._common.end()
+
+
+async def _build_in_turns(building: Generator[None, None, HostedEnv]) -> HostedEnv:
+    """What is built at last; other sessions have their turns at each pause."""
+    with closing(building):
+        while True:
+            try:
+                next(building)
+            except StopIteration as end:
+                hosted: HostedEnv = end.value
+                return hosted
+            await asyncio.sleep(0)
