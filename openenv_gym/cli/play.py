@@ -12,7 +12,6 @@ from gymnasium.spaces import Text as TextSpace
 from rich.console import Console
 from rich.text import Text
 
-from openenv_gym.cli.actions import Names, describe, names_of, read_action
 from openenv_gym.cli.opening import import_modules, open_env, read_arguments, short_name
 from openenv_gym.cli.showing import harmless, indented, picture, show_info, show_observation
 from openenv_gym.envs.single import OpenEnvGym
@@ -24,6 +23,7 @@ from openenv_gym.errors import (
     InvalidArgument,
 )
 from openenv_gym.spaces import legal_mask, sample_legal
+from openenv_gym.wrappers.answers import Names, describe, names_of, read_action
 
 __all__ = ["Table", "play"]
 

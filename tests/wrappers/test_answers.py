@@ -9,9 +9,10 @@ import pytest
 from gymnasium import Space
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Text, Tuple
 
-from openenv_gym.cli.actions import Names, describe, names_of, read_action
 from openenv_gym.errors import InvalidAction
 from openenv_gym.spaces import same_value
+from openenv_gym.wrappers.answers import Names, describe, names_of, read_action
+from openenv_gym.wrappers.parsing import ALPHABET
 
 ANY = Names()
 
@@ -50,6 +51,7 @@ def test_each_space_has_its_natural_form(space: Space[Any], said: str, action: A
         (MultiDiscrete([2, 5], dtype=np.int8), "1 260", "outside its range"),
         (MultiBinary(2), "12", "outside its range; type 2 digits, each 0 or 1"),
         (Text(3), "abcd", "type 1 to 3 of the letters"),
+        (Text(3, charset=ALPHABET), "abcd", "type 1 to 3 characters"),
         (Dict(key=Discrete(2)), "1", 'type JSON, such as {"key": '),
         (Dict(key=Discrete(2)), "{", "that is no JSON"),
     ],

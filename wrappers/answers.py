@@ -1,8 +1,7 @@
-"""Actions as people type them, in the natural form of their space, and what may be typed."""
+"""Actions as people type them and models write them, in the natural form of their space, and what that is."""
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,14 +13,18 @@ from gymnasium import Space
 from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Text
 from numpy.typing import NDArray
 
-from openenv_gym.errors import InvalidAction, OpenEnvGymError
-from openenv_gym.spaces import from_plain, to_plain
+from openenv_gym.errors import InvalidAction
+from openenv_gym.wrappers.plain import array_of, example, from_json
 
 __all__ = ["Names", "describe", "names_of", "read_action"]
 
 _MOST = 24
+_TYPE = "type"
 _LONGEST_ADVICE = 120
+_MOST_LETTERS = 62
+"""The alphabet twice and the digits, as Text has them by default."""
 _LOW, _HIGH = -1e6, 1e6
+_BETWEEN = str.maketrans(dict.fromkeys(",;[]()", " "))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +34,19 @@ class Names:
     Attributes:
         meanings: names by numbers, as many as are known.
         mask: int8, (n,); ``None``: all are legal.
+        verb: how an action is given: one can ``type`` it, or ``answer with`` it.
     """
 
     meanings: Mapping[int, str] = field(default_factory=dict)
     mask: NDArray[np.int8] | None = None
+    verb: str = _TYPE
 
-    def legal(self, space: Discrete) -> list[int]:
+    def legal(self, space: Discrete) -> Sequence[int]:
         """The numbers that may be typed."""
-        numbers = range(int(space.n)) if self.mask is None else np.flatnonzero(self.mask).tolist()
-        return [int(space.start) + number for number in numbers]
+        first = int(space.start)
+        if self.mask is None:
+            return range(first, first + int(space.n))
+        return [first + number for number in np.flatnonzero(self.mask).tolist()]
 
     def of(self, number: int) -> str:
         """A number, with its name."""
@@ -54,20 +61,19 @@ def read_action(space: Space[Any], said: str, names: Names) -> Any:
         InvalidAction: if it is none, with a sentence that says how one is typed.
     """
     try:
-        plain = json.loads(said)
-    except ValueError as error:
-        raise InvalidAction(f"that is no JSON; {describe(space, names)}") from error
-    try:
-        return from_plain(space, plain)
-    except OpenEnvGymError as error:
+        return from_json(space, json.loads(said))
+    except InvalidAction as error:
         raise InvalidAction(f"{error.message}; {describe(space, names)}") from error
+    except (ValueError, RecursionError) as error:
+        raise InvalidAction(f"that is no JSON; {describe(space, names)}") from error
 
 
 @read_action.register
 def _read_discrete(space: Discrete, said: str, names: Names) -> Any:
     legal = names.legal(space)
-    by_name = {name.lower(): number for number, name in names.meanings.items()}
-    number = by_name.get(said.lower())
+    exact = {name: number for number, name in names.meanings.items()}
+    any_case = {name.lower(): number for name, number in exact.items()}
+    number = exact.get(said, any_case.get(said.lower()))
     if number is None:
         try:
             number = int(said)
@@ -76,7 +82,7 @@ def _read_discrete(space: Discrete, said: str, names: Names) -> Any:
     if number not in legal:
         known = int(space.start) <= number < int(space.start) + int(space.n)
         why = "is not legal now" if known else "is none of them"
-        raise InvalidAction(f"{names.of(number)} {why}; {_advice(space, names)}")
+        raise InvalidAction(f"{names.of(number):.40} {why}; {_advice(space, names)}")
     return np.asarray(number, space.dtype)[()]
 
 
@@ -88,7 +94,7 @@ def _read_box(space: Box, said: str, names: Names) -> Any:
         index = int(outside[0])
         low, high = space.low.ravel()[index], space.high.ravel()[index]
         raise InvalidAction(f"number {index + 1} is {values[index]:g}; it lies between {low:g} and {high:g}")
-    return values.astype(space.dtype).reshape(space.shape)
+    return _contained(space, values.reshape(space.shape), names)
 
 
 @read_action.register
@@ -111,14 +117,14 @@ def _read_text(space: Text, said: str, names: Names) -> Any:
 
 
 def _contained(space: Space[Any], values: NDArray[Any], names: Names) -> NDArray[Any]:
-    action = values.astype(space.dtype)
-    if not (action == values).all() or not space.contains(action):
-        raise InvalidAction(f"a number is outside its range; {describe(space, names)}")
-    return action
+    try:
+        return array_of(space, values)
+    except InvalidAction as error:
+        raise InvalidAction(f"{error.message}; {describe(space, names)}") from error
 
 
 def _numbers(space: Space[Any], said: str, kind: type[int] | type[float], advice: str) -> NDArray[Any]:
-    words = said.replace(",", " ").strip("[]() ").split()
+    words = said.translate(_BETWEEN).split()
     wanted = int(np.prod(space.shape or ()))
     try:
         values = np.array([kind(word) for word in words])
@@ -132,13 +138,14 @@ def _numbers(space: Space[Any], said: str, kind: type[int] | type[float], advice
 def _advice(space: Discrete, names: Names) -> str:
     """What to type, if that is short enough to be said at each mistake."""
     said = describe(space, names)
-    return said if len(said) <= _LONGEST_ADVICE else "? says what may be typed"
+    at_a_terminal = names.verb == _TYPE
+    return "? says what may be typed" if at_a_terminal and len(said) > _LONGEST_ADVICE else said
 
 
 @singledispatch
 def describe(space: Space[Any], names: Names) -> str:
     """How an action of a space is typed."""
-    return f"type JSON, such as {_example(space)}"
+    return f"{names.verb} JSON, such as {example(space)}"
 
 
 @describe.register
@@ -147,21 +154,22 @@ def _describe_discrete(space: Discrete, names: Names) -> str:
     if not legal:
         return "no action is legal"
     if len(legal) == int(space.n) and not names.meanings:
-        return f"type a number from {legal[0]} to {legal[-1]}"
+        return f"{names.verb} a number from {legal[0]} to {legal[-1]}"
     if len(legal) > _MOST and not names.meanings:
         some = ", ".join(map(str, legal[:8]))
-        return f"type one of {len(legal)} legal numbers: {some}, …"
+        return f"{names.verb} one of {len(legal)} legal numbers: {some}, …"
     if names.mask is not None and names.meanings:
-        return f"type one of {len(legal)}: {', '.join(names.meanings.get(each, str(each)) for each in legal)}"
+        called = ", ".join(names.meanings.get(each, str(each)) for each in legal)
+        return f"{names.verb} one of {len(legal)}: {called}"
     kind = "a number or a name" if names.meanings else "a number"
-    return f"type {kind}: {', '.join(map(names.of, legal))}"
+    return f"{names.verb} {kind}: {', '.join(map(names.of, legal))}"
 
 
 @describe.register
 def _describe_box(space: Box, names: Names) -> str:
     count = int(np.prod(space.shape))
     if count > _MOST:
-        return f"type {count} numbers"
+        return f"{names.verb} {count} numbers"
     ranges = dict.fromkeys(
         f"{low:g} to {high:g}" if low > _LOW and high < _HIGH else "any"
         for low, high in zip(space.low.ravel(), space.high.ravel(), strict=True)
@@ -170,33 +178,27 @@ def _describe_box(space: Box, names: Names) -> str:
         each = [
             f"{low:g} to {high:g}" for low, high in zip(space.low.ravel(), space.high.ravel(), strict=True)
         ]
-        return f"type {count} numbers: {', '.join(each)}"
-    return f"type {'a number' if count == 1 else f'{count} numbers'}, {next(iter(ranges))}"
+        return f"{names.verb} {count} numbers: {', '.join(each)}"
+    return f"{names.verb} {'a number' if count == 1 else f'{count} numbers'}, {next(iter(ranges))}"
 
 
 @describe.register
 def _describe_multi_discrete(space: MultiDiscrete, names: Names) -> str:
     lows, counts = space.start.ravel(), space.nvec.ravel()
     each = [f"{low} to {low + count - 1}" for low, count in zip(lows, counts, strict=True)]
-    return f"type {len(each)} whole numbers: {', '.join(each)}"
+    return f"{names.verb} {len(each)} whole numbers: {', '.join(each)}"
 
 
 @describe.register
 def _describe_multi_binary(space: MultiBinary, names: Names) -> str:
-    return f"type {int(np.prod(space.shape))} digits, each 0 or 1"
+    return f"{names.verb} {int(np.prod(space.shape))} digits, each 0 or 1"
 
 
 @describe.register
 def _describe_text(space: Text, names: Names) -> str:
     letters = "".join(sorted(space.character_set))
-    return f"type {space.min_length} to {space.max_length} of the letters {letters}"
-
-
-def _example(space: Space[Any]) -> str:
-    """A value of the space as JSON, the same each time."""
-    own = copy.deepcopy(space)
-    own.seed(0)
-    return json.dumps(to_plain(own, own.sample()))
+    which = f"of the letters {letters}" if len(letters) <= _MOST_LETTERS else "characters"
+    return f"{names.verb} {space.min_length} to {space.max_length} {which}"
 
 
 def names_of(said: Sequence[Any] | Mapping[Any, Any], start: int) -> dict[int, str]:
