@@ -101,6 +101,20 @@ class Terminal:
             pass
         return self.process.wait(max(deadline - time.monotonic(), 0.1))
 
+    def leave(self, keys: str) -> int:
+        """Press keys that end the command, again each second as a person does; its exit code.
+
+        CPython's readline misses a Ctrl-C that comes between its prompt and its ``select``.
+        """
+        for _ in range(int(_SECONDS)):
+            self.type(keys)
+            soon = time.monotonic() + 1.0
+            while self._read(soon):
+                pass
+            if time.monotonic() < soon:
+                break
+        return self.end()
+
     def _read(self, deadline: float) -> bool:
         if not select.select([self._ours], [], [], max(deadline - time.monotonic(), 0))[0]:
             return False

@@ -57,8 +57,7 @@ def test_ctrl_d_and_ctrl_c_leave_politely(doors: str, keys: str) -> None:
         terminal.type("0\r")
         terminal.expect("step 1")
         terminal.expect("> ")
-        terminal.type(keys)
-        assert terminal.end() == 0
+        assert terminal.leave(keys) == 0
         shown = screen(terminal.raw)
     assert "Left after 1 step, return 1." in shown and "Traceback" not in shown
 
