@@ -21,6 +21,7 @@ May be imported from anywhere; imports nothing of the package. The tree::
     │   └── MissingExtra         (ImportError) an optional dependency is not installed
     ├── PeerError                side "peer": the other end refused, ended or misbehaved
     │   ├── ProtocolViolation    the peer sent what its own protocol forbids
+    │   ├── ContractViolation    the server breaks its own schema, or a rule of OpenEnv's; under strict alone
     │   ├── CapacityReached      the server has no lanes, or no sessions, left
     │   ├── FactoryFailed        the server could not build the environment
     │   ├── UnknownSession       the server does not know the session
@@ -47,6 +48,7 @@ __all__ = [
     "Closed",
     "ConnectFailed",
     "ConnectionLost",
+    "ContractViolation",
     "DeadlineExceeded",
     "EnvironmentDied",
     "EnvironmentRaised",
@@ -233,6 +235,15 @@ class ProtocolViolation(PeerError):
 
     code = "PROTOCOL_VIOLATION"
     openenv_code = "SESSION_ERROR"
+
+
+class ContractViolation(PeerError):
+    """The server breaks the schema that it publishes, or a rule of OpenEnv's; the session goes on.
+
+    Raised under ``strict=True``; without it there is a warning. Field ``field`` where it is about one.
+    """
+
+    code = "CONTRACT_VIOLATION"
 
 
 class CapacityReached(PeerError):

@@ -35,6 +35,11 @@ class EarlyClient(Client):
         """Ask for a lane's state; its value comes with :meth:`receive_part`."""
         self._send(self.protocol.ask_state(lane))
 
+    @property
+    def holds(self) -> bool:
+        """Whether :meth:`receive_part` may have something to say though the descriptor has not."""
+        return self._socket.holds
+
     def fileno(self) -> int:
         """The connection's descriptor, to wait on several once nothing more is there."""
         return self._socket.fileno()

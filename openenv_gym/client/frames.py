@@ -49,6 +49,11 @@ class FrameReader:
         """Bytes that arrived while no :meth:`room` was offered."""
         self._stream = self._stream + data if self._stream else data
 
+    @property
+    def holds(self) -> bool:
+        """Whether there is what :meth:`take`, or the library, has not had yet."""
+        return bool(self._stream or self.rest)
+
     def room(self) -> memoryview | None:
         """Where the next bytes belong, if it is known; else :meth:`feed` them."""
         payload = self._payload

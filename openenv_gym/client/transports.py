@@ -334,6 +334,12 @@ class SocketTransport:
             if self._socket.fileno() >= 0:
                 self._socket.settimeout(None)  # or a long message could not be sent
 
+    @property
+    def holds(self) -> bool:
+        """Whether :meth:`receive_now` may have something to say though the descriptor has not."""
+        inside = isinstance(self._socket, ssl.SSLSocket) and self._socket.pending()
+        return bool(inside or self._events or self._frames.holds) or self._socket.fileno() < 0
+
     def fileno(self) -> int:
         """The descriptor, to wait on several connections once nothing is to be received now."""
         return self._socket.fileno()

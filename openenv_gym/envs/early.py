@@ -1,4 +1,8 @@
-"""The lanes of one server whose rows are taken as they come, and waiting on several such servers."""
+"""The lanes of one server whose rows are taken as they come, and waiting on several such servers.
+
+Two kinds answer the same questions: a session that sends its rows as lanes finish, and as many sessions of
+the JSON dialect as there are lanes.
+"""
 
 from __future__ import annotations
 
@@ -10,23 +14,45 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openenv_gym.client.early import EarlyClient
-from openenv_gym.envs.remote import Options
+from openenv_gym.envs.fields import FieldsLanes
+from openenv_gym.envs.remote import Options, Spaces, lanes_at
 from openenv_gym.envs.spread import naming
-from openenv_gym.errors import InvalidArgument, ProtocolViolation
+from openenv_gym.errors import InvalidArgument
 from openenv_gym.types import Rows, Signature, Slots
 from openenv_gym.wire.messages import Answer, Hello, Value
 
-__all__ = ["EarlyLanes", "wait_for"]
+__all__ = ["Early", "early_lanes", "wait_for"]
 
 
-class EarlyLanes:
-    """A session of one server.
+def early_lanes(url: str, hello: Hello, first: int, spaces: Spaces, options: Options) -> Early:
+    """The lanes of a server.
 
     Args:
         url: of the server.
         hello: the session to ask for.
         first: what its first lane is called among all.
-        options: what the caller asks of the server.
+        spaces: what the caller knows of the server.
+        options: what the caller asks of it.
+    """
+    there = lanes_at(url, hello, spaces, options)
+    return EarlyFields(url, there, first) if isinstance(there, FieldsLanes) else EarlyLanes(url, there, first)
+
+
+def _local(lanes: NDArray[np.int32], block: range) -> Slots | None:
+    """What some lanes are called in their session; ``None`` for all of them in order."""
+    local = lanes - block.start
+    if len(local) == len(block) and bool((local == np.arange(len(local))).all()):
+        return None
+    return Slots(local.astype(np.int32), np.zeros(len(local), np.int16))
+
+
+class EarlyLanes:
+    """A session of one server that speaks the native dialect.
+
+    Args:
+        url: of the server.
+        client: of the session; closed with this.
+        first: what its first lane is called among all.
 
     Attributes:
         lanes: what its lanes are called among all.
@@ -34,10 +60,9 @@ class EarlyLanes:
         value: the answer to the latest question, once it is here.
     """
 
-    def __init__(self, url: str, hello: Hello, first: int, options: Options) -> None:
-        self._url = url
-        self.lanes = range(first, first + hello.lanes)
-        self._client = EarlyClient.to(url, hello, **options.connection)
+    def __init__(self, url: str, client: EarlyClient, first: int) -> None:
+        self._url, self._client = url, client
+        self.lanes = range(first, first + client.signature.lanes)
         self._under_way: dict[int, set[int]] = {}
         self.value: Value | None = None
         try:
@@ -47,11 +72,6 @@ class EarlyLanes:
             raise
 
     def _checked(self) -> Signature:
-        if not self._client.native:
-            raise ProtocolViolation(
-                f"the server at {self._url} does not speak the native dialect, which a pool needs; play its "
-                "lanes with OpenEnvVectorEnv"
-            )
         signature = self._client.signature
         if signature.vector or len(signature.agents) > 1:
             kind = "a native vector environment" if signature.vector else "a game of several agents"
@@ -68,11 +88,8 @@ class EarlyLanes:
 
     def send_step(self, lanes: NDArray[np.int32], actions: Any) -> None:
         """Step some lanes, which are not busy, each with its action."""
-        local = lanes - self.lanes.start
-        every = len(local) == len(self.lanes) and bool((local == np.arange(len(local))).all())
-        slots = None if every else Slots(local.astype(np.int32), np.zeros(len(local), np.int16))
         with naming(self._url):
-            self._client.send_step(slots, actions)
+            self._client.send_step(_local(lanes, self.lanes), actions)
         self._sent(lanes)
 
     def send_reset(
@@ -130,18 +147,83 @@ class EarlyLanes:
         ended = [seq for seq in self._under_way if not protocol.is_due(seq)]
         return set().union(*[self._under_way.pop(seq) for seq in ended])
 
-    def fileno(self) -> int:
+    def filenos(self) -> list[int]:
         """To wait on."""
-        return self._client.fileno()
+        return [self._client.fileno()]
 
     def close(self) -> None:
         """End the session."""
         self._client.close()
 
 
-def wait_for(servers: Sequence[EarlyLanes], timeout: float | None) -> None:
+class EarlyFields:
+    """Sessions of one server that speaks JSON, one a lane; used as :class:`EarlyLanes` is.
+
+    Args:
+        url: of the server.
+        there: the sessions; closed with this.
+        first: what their first lane is called among all.
+
+    Attributes:
+        lanes: what the lanes are called among all.
+        signature: what is known of the environment.
+        value: the answer to the latest question.
+    """
+
+    def __init__(self, url: str, there: FieldsLanes, first: int) -> None:
+        self._url, self._there = url, there
+        self.signature = there.signature
+        self.lanes = range(first, first + there.signature.lanes)
+        self.value: Value | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether rows are to come."""
+        return self._there.is_due
+
+    def send_step(self, lanes: NDArray[np.int32], actions: Any) -> None:
+        """Step some lanes, which are not busy, each with its action."""
+        with naming(self._url):
+            self._there.send_step(_local(lanes, self.lanes), actions)
+
+    def send_reset(
+        self, lanes: Sequence[int], seeds: list[int | None] | None, options: dict[str, Any] | None
+    ) -> None:
+        """Reset some lanes, which are not busy, each with its seed."""
+        with naming(self._url):
+            self._there.send_reset([lane - self.lanes.start for lane in lanes], seeds, options)
+
+    def ask_state(self, lane: int) -> None:
+        """Ask for the state of a lane, which is not busy; its connection has nothing else to say."""
+        with naming(self._url):
+            self.value = Value(0, self._there.state(lane - self.lanes.start))
+
+    def receive(self, *, wait: bool) -> Rows | None:
+        """Rows that have come; ``None`` if there are none yet. Whatever befalls a lane is told in its row."""
+        with naming(self._url):
+            return self._there.receive_ready(wait=wait)
+
+    def given_up(self) -> set[int]:
+        """Lanes whose request has ended without their rows: none."""
+        return set()
+
+    def filenos(self) -> list[int]:
+        """To wait on."""
+        return self._there.filenos()
+
+    def close(self) -> None:
+        """End the sessions."""
+        self._there.close()
+
+
+Early = EarlyLanes | EarlyFields
+"""Lanes of one server, whichever dialect it speaks."""
+
+
+def wait_for(servers: Sequence[Early], timeout: float | None) -> None:
     """Wait until something has come from one of the servers, none of which has anything more now."""
     with selectors.DefaultSelector() as selector:
         for server in servers:
-            selector.register(server.fileno(), selectors.EVENT_READ)
+            for descriptor in server.filenos():
+                selector.register(descriptor, selectors.EVENT_READ)
         selector.select(timeout)

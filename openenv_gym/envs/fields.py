@@ -1,23 +1,29 @@
-"""Lanes over the JSON dialect: one connection a lane, and autoreset done on this side.
+"""Lanes over the JSON dialect: one connection a lane, all of them under way at the same time.
 
 A stock server has one environment a connection and no batches, so each lane is a session of its
-own; all requests of a batch are sent before the first answer is awaited. The rows are gathered
-into the same message that a server of ours would send, and read from it, so that a face cannot
-tell the difference.
+own (:mod:`openenv_gym.envs.lane`); all requests of a batch are sent before the first answer is awaited.
+The rows are gathered into the same message that a server of ours would send, and read from it, so that
+a face cannot tell the difference.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import selectors
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import gymnasium
 
-from openenv_gym.client.blocking import Client
-from openenv_gym.errors import InvalidAction, InvalidArgument, OpenEnvGymError, ResetNeeded
+from openenv_gym.client.early import EarlyClient
+from openenv_gym.envs.lane import FieldsLane
+from openenv_gym.envs.promises import Promises
+from openenv_gym.envs.several import Several
+from openenv_gym.errors import InvalidArgument, LayoutMismatch, OpenEnvGymError
 from openenv_gym.hosting.views import reader_of
 from openenv_gym.spaces import Kind, coerce, compile_iterator, from_plain, layout_of, to_plain
-from openenv_gym.types import Phase, Rows, Signature, Slots
+from openenv_gym.types import Rows, Signature, Slots
 from openenv_gym.wire import plain
 from openenv_gym.wire.answers import AnswerBuffer
 from openenv_gym.wire.codecs.native import NativeCodec
@@ -60,42 +66,73 @@ class Translation:
     def decode_observation(self, fields: dict[str, Any]) -> Any:
         """The observation in the fields of an answer."""
         if self._decode is not None:
-            return self._decode(fields)
+            return self._decoded(self._decode, fields)
         space = self._observation_space
         if isinstance(space, gymnasium.spaces.Dict) and not self._lifted:
-            return from_plain(space, {key: fields.get(key) for key in space.spaces}, error=InvalidAction)
+            return from_plain(space, {key: fields.get(key) for key in space.spaces}, error=LayoutMismatch)
         metadata = fields.get("metadata") or {}
         value = fields.get("observation")
         if "observation_types" in metadata:
             return plain.restore(value, metadata["observation_types"])
-        return self._restore(value) if self._restore is not None else from_plain(space, value)
+        if self._restore is not None:
+            return self._restore(value)
+        return from_plain(space, value, error=LayoutMismatch)
+
+    @staticmethod
+    def _decoded(decode: Callable[[dict[str, Any]], Any], fields: dict[str, Any]) -> Any:
+        """What the caller's function makes of the fields; what it raises is about one lane of many."""
+        try:
+            return decode(fields)
+        except OpenEnvGymError:
+            raise
+        except Exception as error:
+            refused = InvalidArgument(
+                f"decode_observation raised {type(error).__name__}: {error}; it was given the fields "
+                f"{', '.join(fields):.200}"
+            )
+            refused.add_note("".join(traceback.format_exception(error)).rstrip())
+            raise refused from error
 
 
-class FieldsLanes:
+class FieldsLanes(Several[EarlyClient]):
     """Sessions of the JSON dialect as the lanes of one.
 
     Args:
+        url: of the server, for people.
         first: the connection that is open already.
         connect: opens another.
         signature: with the number of lanes and the autoreset mode.
         translation: between spaces and fields.
+        promises: what to hold the server's answers against.
     """
 
     microseconds = None
     """What the environments took: JSON does not say it."""
 
     def __init__(
-        self, first: Client, connect: Callable[[], Client], signature: Signature, translation: Translation
+        self,
+        url: str,
+        first: EarlyClient,
+        connect: Callable[[], EarlyClient],
+        signature: Signature,
+        translation: Translation,
+        promises: Promises,
     ) -> None:
         self.signature = signature
-        self._translation = translation
-        self._clients = [first]
+        self._translation, self._promises = translation, promises
+        clients = [first]
+        super().__init__(clients)
         try:
-            while len(self._clients) < signature.lanes:
-                self._clients.append(connect())
+            while len(clients) < signature.lanes:
+                clients.append(connect())
         except BaseException:
             self.close()
             raise
+        decode = translation.decode_observation
+        self._lanes = [
+            FieldsLane(client, number, url, signature.autoreset, decode, promises)
+            for number, client in enumerate(clients)
+        ]
         observation = layout_of(signature.observation_spaces[0])
         self._action = layout_of(signature.action_spaces[0])
         self._iterate = None if self._action is None else compile_iterator(self._action)
@@ -103,29 +140,7 @@ class FieldsLanes:
         self._out = AnswerBuffer(observation, kinds, signature.lanes, exact=True)
         self._codec = NativeCodec()
         self._codec.agree(signature.lanes, observation, self._action)
-        self._awaited: dict[int, Phase] = {}
-        self._begun = [False] * signature.lanes
-        self._ended = [False] * signature.lanes
-
-    @property
-    def sent(self) -> int:
-        """Characters of all messages that were sent."""
-        return sum(client.sent for client in self._clients)
-
-    @property
-    def received(self) -> int:
-        """Characters of all messages that came."""
-        return sum(client.received for client in self._clients)
-
-    def reset(
-        self,
-        lanes: list[int] | None = None,
-        seeds: int | list[int | None] | None = None,
-        options: dict[str, Any] | None = None,
-    ) -> Rows:
-        """Begin an episode in some lanes, or in all; lane ``i`` takes ``seeds + i``."""
-        self.send_reset(lanes, seeds, options)
-        return self.receive_rows()
+        self._dense = True
 
     def send_reset(
         self,
@@ -134,88 +149,120 @@ class FieldsLanes:
         options: dict[str, Any] | None = None,
     ) -> None:
         """Ask for it, on the connection of each lane."""
-        named = list(range(len(self._clients))) if lanes is None else lanes
+        named = list(range(len(self._lanes))) if lanes is None else lanes
         each = [seeds + lane for lane in named] if isinstance(seeds, int) else seeds or [None] * len(named)
-        for lane, seed in zip(named, each, strict=True):
-            self._clients[lane].send_reset(None, [seed], options)
-        self._out.begin(dense=lanes is None)
-        self._awaited = dict.fromkeys(named, Phase.RESET)
+        if len(each) != len(named):
+            raise InvalidArgument(
+                f"{len(each)} seeds for {len(named)} lanes; give one for each, or one number"
+            )
+        self._dense = lanes is None
+        with self._whole():
+            for lane, seed in zip(named, each, strict=True):
+                self._lanes[lane].reset(seed, options)
 
     def send_step(self, slots: Slots | None, actions: Any) -> None:
-        """Send a batch of actions for all lanes, each on its own connection."""
+        """Send a batch of actions for all lanes, or for some, each on its own connection."""
+        lanes = self._lanes if slots is None else [self._lanes[lane] for lane in slots.lane.tolist()]
         if self._iterate is None or self._action is None:
             each = list(actions)
         else:
-            _, columns = self._action.allocate(len(self._clients))
+            _, columns = self._action.allocate(len(lanes))
             coerce(self._action, columns, actions)
-            each = self._iterate(columns)
-        self._send(each)
+            each = list(self._iterate(columns))
+        self._dense = slots is None
+        self._send(lanes, each)
 
     def step_one(self, action: Any) -> Rows:
         """The action of the only lane."""
-        self._send([action])
+        self._dense = True
+        self._send(self._lanes, [action])
         return self.receive_rows()
 
-    def _send(self, actions: Iterable[Any]) -> None:
+    def _send(self, lanes: Sequence[FieldsLane], actions: Sequence[Any]) -> None:
         # All are encoded before the first is sent: what does not fit must leave no answer behind.
         fields = [
-            self._translation.encode_action(action) if self._steps(lane) else None
-            for lane, action in enumerate(actions)
+            self._translation.encode_action(action) if lane.steps else None
+            for lane, action in zip(lanes, actions, strict=True)
         ]
-        self._awaited = {}
-        self._out.begin(dense=True)
-        for lane, (client, action) in enumerate(zip(self._clients, fields, strict=True)):
-            if action is not None:
-                client.send_step(None, [action])
-                self._awaited[lane] = Phase.STEP
-            elif self._ended[lane] and self.signature.autoreset == "NextStep":
-                client.send_reset()
-                self._awaited[lane] = Phase.RESET
-            else:
-                why = "its episode has ended" if self._ended[lane] else "it was not reset yet"
-                self._out.fail(
-                    lane, ResetNeeded(f"lane {lane} cannot step: {why}; call reset() first", lane=lane)
-                )
-
-    def _steps(self, lane: int) -> bool:
-        """Whether a lane is in an episode."""
-        return self._begun[lane] and not self._ended[lane]
+        with self._whole():
+            for lane, action in zip(lanes, fields, strict=True):
+                lane.step(action)
 
     def receive_rows(self) -> Rows:
-        """The rows of what was sent; SameStep resets what has ended meanwhile."""
-        again = [lane for lane, phase in self._awaited.items() if self._receive(lane, phase)]
-        for lane in again:
-            self._clients[lane].send_reset()
-        for lane in again:
-            self._receive(lane, Phase.RESET)
-        return self._rows()
+        """The rows of what was sent; all requests are under way at the same time."""
+        due = [lane for lane in self._lanes if lane.is_due]
+        with self._whole():
+            while waiting := [lane for lane in due if lane.waits]:  # again, for what SameStep resets
+                for lane in waiting:
+                    lane.receive(wait=True)
+        return self._rows(due, dense=self._dense)
 
-    def _receive(self, lane: int, phase: Phase) -> bool:
-        """Put the row of one lane; whether SameStep wants it reset at once."""
+    @property
+    def is_due(self) -> bool:
+        """Whether rows are to come."""
+        return any(lane.is_due for lane in self._lanes)
+
+    def receive_ready(self, *, wait: bool) -> Rows | None:
+        """The rows of those lanes that are ready first.
+
+        Args:
+            wait: for the first of them; otherwise ``None`` if there is none yet.
+        """
+        due = [lane for lane in self._lanes if lane.is_due]
+        ready = [lane for lane in due if lane.client.holds]
+        with self._whole():
+            while True:
+                for lane in ready:
+                    lane.receive(wait=False)
+                if whole := [lane for lane in due if not lane.waits]:
+                    break
+                readable = self._readable(due, None if wait else 0.0)
+                if not readable:
+                    return None
+                ready = [lane for lane in due if lane.client.fileno() in readable]
+        return self._rows(whole, dense=False)
+
+    @staticmethod
+    def _readable(lanes: Sequence[FieldsLane], timeout: float | None) -> set[int]:
+        """The descriptors of the lanes for which something has come."""
+        with selectors.DefaultSelector() as selector:
+            for lane in lanes:
+                selector.register(lane.client.fileno(), selectors.EVENT_READ)
+            return {key.fd for key, _ in selector.select(timeout)}
+
+    def filenos(self) -> list[int]:
+        """What to wait on for lanes that are not ready, once nothing is ready now."""
+        return [lane.client.fileno() for lane in self._lanes if lane.waits]
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """Close all if it is interrupted: an answer that is still to come must not be the next one's."""
         try:
-            rows = self._clients[lane].receive_rows()
-        except OpenEnvGymError as error:
-            self._out.fail(lane, error)
-            return False
-        terminated, truncated = bool(rows.terminated[0]), bool(rows.truncated[0])
-        self._begun[lane] = True
-        self._ended[lane] = terminated or truncated
-        again = phase is Phase.STEP and self._ended[lane] and self.signature.autoreset == "SameStep"
-        observation = self._translation.decode_observation(rows.values[0])
-        shown = Phase.FINAL if again else phase
-        self._out.put(lane, shown, observation, rows.reward[0], terminated, truncated, rows.infos.of(0))
-        return again
+            yield
+        except BaseException:
+            self.close()
+            raise
 
-    def _rows(self) -> Rows:
+    def _rows(self, lanes: Sequence[FieldsLane], *, dense: bool) -> Rows:
+        self._out.begin(dense=dense)
+        for lane in lanes:
+            for row in lane.take():
+                try:
+                    if isinstance(row, OpenEnvGymError):
+                        raise row
+                    self._out.put(lane.number, *row)
+                except OpenEnvGymError as error:
+                    self._out.fail(lane.number, error)
         encoded = self._out.finish(1)
         message, _ = self._codec.decode(bytearray(encoded.payload))
         self._out.release(encoded)
         assert isinstance(message, Answer)
+        self._promises.tell()
         return message.rows
 
     def state(self, lane: int = 0, agent: int = 0) -> dict[str, Any]:
         """The lane's own state."""
-        return self._clients[lane].state()
+        return self._parts[lane].state()
 
     def render(self, lane: int | None = 0) -> Any:
         """A frame of one lane, or of all.
@@ -229,19 +276,9 @@ class FieldsLanes:
                 "OpenEnvGym(url, render_mode='rgb_array')"
             )
         if lane is None:
-            return [client.render() for client in self._clients]
-        return self._clients[lane].render()
+            return [client.render() for client in self._parts]
+        return self._parts[lane].render()
 
     def call(self, name: str, *args: Any, lane: int | None = 0) -> Any:
         """The JSON dialect has no calls; the client says so."""
-        return self._clients[lane or 0].call(name, *args)
-
-    def close(self) -> None:
-        """End every session."""
-        for client in self._clients:
-            client.close()
-
-    def abandon(self) -> None:
-        """Let go of every session."""
-        for client in self._clients:
-            client.abandon()
+        return self._parts[lane or 0].call(name, *args)

@@ -8,7 +8,8 @@ meaning are EnvPool's (https://envpool.readthedocs.io/en/latest/content/python_i
 A lane is idle, busy, or ready, and only an idle one is sent anything: ``send`` makes it busy, its row
 makes it ready, ``recv`` makes it idle. So a row can only be the answer to what its lane was last sent,
 whatever deadlines passed in between. Where a server steps slow lanes side by side it sends rows as
-lanes finish; from any other server they come all at once, and a pool differs in nothing but speed.
+lanes finish; from any other server of ours they come all at once, and a pool differs in nothing but speed.
+Of a stock OpenEnv server each lane is a connection of its own, whose row comes when it comes.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from __future__ import annotations
 import ssl
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from enum import IntEnum
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+import gymnasium
 import numpy as np
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
@@ -32,11 +34,11 @@ from openenv_gym.client.proxies import ProxyChoice
 from openenv_gym.client.resuming import RESUME_SECONDS
 from openenv_gym.envs.batches import error_of, outcomes
 from openenv_gym.envs.copies import MadeAnew
-from openenv_gym.envs.early import EarlyLanes, wait_for
+from openenv_gym.envs.early import Early, early_lanes, wait_for
 from openenv_gym.envs.gathering import Share, gathered
 from openenv_gym.envs.infos import vector_infos
 from openenv_gym.envs.observations import RowReader
-from openenv_gym.envs.remote import Options, hello_for
+from openenv_gym.envs.remote import Options, Spaces, hello_for
 from openenv_gym.envs.spread import ActionCheck, blocks, joint_signature
 from openenv_gym.errors import Closed, DeadlineExceeded, InvalidArgument, OutOfTurn
 from openenv_gym.spaces import concatenated, layout_of, split
@@ -77,6 +79,13 @@ class OpenEnvPool(MadeAnew):
         autoreset_mode: ``NextStep``, ``SameStep`` or ``Disabled``.
         env_id: another environment than the server's first, if its operator offers it.
         env_kwargs: constructor arguments, plain JSON, of which the operator lets you choose some.
+        observation_space: of one lane, if the server does not say it.
+        action_space: of one lane, if the server does not say it.
+        encode_action: action -> fields, for a stock server.
+        decode_observation: fields -> observation, for a stock server.
+        strict: whether a stock server that breaks its own schema, or a rule of OpenEnv's, raises
+            ``ContractViolation``; otherwise it is warned about, once for each thing.
+        dialect: ``native``, ``json``, or ``None`` for the best that the server has.
         headers: to send with each request; without ``Authorization``, the environment variable
             ``OPENENV_TOKEN`` gives the token.
         ssl_context: how to speak TLS to an ``https`` address; by default as OpenSSL is set up.
@@ -86,7 +95,7 @@ class OpenEnvPool(MadeAnew):
         wait_timeout: seconds to wait for a server that is starting; 0 makes one attempt, ``None`` waits
             for as long as it takes.
         resume_timeout: seconds to try to go on with a session when its connection breaks; 0 does not try,
-            ``None`` tries for as long as it takes.
+            ``None`` tries for as long as it takes. In the JSON dialect a session ends with its connection.
 
     Attributes:
         num_envs: how many lanes.
@@ -103,7 +112,7 @@ class OpenEnvPool(MadeAnew):
         InvalidArgument: if the servers do not serve the same, or what has no lanes one by one.
         CapacityReached: if a server has not so many lanes left.
         UnsupportedAutoreset: if the environment does not have the mode.
-        ProtocolViolation: if a server does not speak the native dialect, as stock ones do not.
+        UnsupportedSpace: if a server does not say its spaces, and they are not given.
 
     >>> from openenv_gym import serve_gym
     >>> with serve_gym("CartPole-v1", port=0, block=False) as server:
@@ -125,6 +134,12 @@ class OpenEnvPool(MadeAnew):
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
         env_id: str | None = None,
         env_kwargs: Mapping[str, Any] | None = None,
+        observation_space: gymnasium.Space[Any] | None = None,
+        action_space: gymnasium.Space[Any] | None = None,
+        encode_action: Callable[[Any], dict[str, Any]] | None = None,
+        decode_observation: Callable[[dict[str, Any]], Any] | None = None,
+        strict: bool = False,
+        dialect: str | None = None,
         headers: dict[str, str] | None = None,
         ssl_context: ssl.SSLContext | None = None,
         proxy: ProxyChoice = True,
@@ -134,7 +149,10 @@ class OpenEnvPool(MadeAnew):
         resume_timeout: float | None = RESUME_SECONDS,
     ) -> None:
         mode = autoreset_mode.value if isinstance(autoreset_mode, AutoresetMode) else autoreset_mode
+        spaces = Spaces(observation_space, action_space, encode_action, decode_observation)
         options = Options(
+            strict=strict,
+            dialect=dialect,
             env_id=env_id,
             env_kwargs=env_kwargs,
             headers=headers,
@@ -148,13 +166,13 @@ class OpenEnvPool(MadeAnew):
         size = num_envs if batch_size is None else batch_size
         if type(size) is not int or not 1 <= size <= num_envs:
             raise InvalidArgument(f"batch_size is a whole number from 1 to {num_envs}, not {size!r:.40}")
-        self._servers: list[EarlyLanes] = []
+        self._servers: list[Early] = []
         self._closed = False
         urls = [url] if isinstance(url, str) else list(url)
         try:
             for each, block in zip(urls, blocks(num_envs, len(urls)), strict=True):
                 own = structs.replace(hello, lanes=len(block))
-                self._servers.append(EarlyLanes(each, own, block.start, options))
+                self._servers.append(early_lanes(each, own, block.start, spaces, options))
             signature = joint_signature(urls, [server.signature for server in self._servers])
         except BaseException:
             self.close()
@@ -344,7 +362,7 @@ class OpenEnvPool(MadeAnew):
             )
         return lanes
 
-    def _parted(self, lanes: NDArray[np.int32]) -> Iterator[tuple[EarlyLanes, NDArray[np.intp]]]:
+    def _parted(self, lanes: NDArray[np.int32]) -> Iterator[tuple[Early, NDArray[np.intp]]]:
         """Each server with the places of its lanes among those that are named."""
         for server in self._servers:
             places = np.flatnonzero((lanes >= server.lanes.start) & (lanes < server.lanes.stop))
@@ -362,7 +380,7 @@ class OpenEnvPool(MadeAnew):
             wait_for(busy, timeout)
         return any(taken)
 
-    def _take(self, server: EarlyLanes, *, wait: bool) -> bool:
+    def _take(self, server: Early, *, wait: bool) -> bool:
         """Take one message, if there is one."""
         try:
             rows = server.receive(wait=wait)

@@ -20,16 +20,19 @@ from gymnasium import Space
 from msgspec import structs
 
 from openenv_gym.client.blocking import Client
+from openenv_gym.client.early import EarlyClient
 from openenv_gym.client.pages import fetch_json
 from openenv_gym.client.proxies import ProxyChoice
 from openenv_gym.client.resuming import RESUME_SECONDS
 from openenv_gym.envs.fields import FieldsLanes, Translation
 from openenv_gym.envs.lanes import Lanes
+from openenv_gym.envs.promises import Promises
 from openenv_gym.envs.spread import Spread, blocks
 from openenv_gym.envs.stats import Stats
 from openenv_gym.errors import (
     Closed,
     InvalidArgument,
+    OpenEnvGymError,
     ProtocolViolation,
     ResetNeeded,
     UnsupportedSpace,
@@ -39,7 +42,7 @@ from openenv_gym.types import AUTORESET_MODES, Autoreset, Rows, Signature
 from openenv_gym.version import __version__
 from openenv_gym.wire.messages import Hello
 
-__all__ = ["Options", "Remote", "Spaces", "hello_for"]
+__all__ = ["Options", "Remote", "Spaces", "hello_for", "lanes_at"]
 
 
 class Spaces:
@@ -102,6 +105,8 @@ class Options:
     """Seconds to wait for a server that is starting."""
     resume_timeout: float | None = RESUME_SECONDS
     """Seconds to try to go on when the connection breaks."""
+    strict: bool = False
+    """Whether a server that breaks its promises is an error, and not only warned about."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be, by name."""
@@ -171,7 +176,7 @@ class Remote:
         parts: list[Lanes] = []
         try:
             for each, block in zip(urls, blocks(lanes, len(urls)), strict=True):
-                parts.append(_lanes_at(each, structs.replace(hello, lanes=len(block)), spaces, options))
+                parts.append(lanes_at(each, structs.replace(hello, lanes=len(block)), spaces, options))
             self._lanes: Lanes = parts[0] if len(parts) == 1 else Spread(urls, parts)
         except BaseException:
             for part in parts:
@@ -308,11 +313,11 @@ def hello_for(lanes: int, autoreset: str, *, exact: bool, options: Options, earl
     )
 
 
-def _lanes_at(url: str, hello: Hello, spaces: Spaces, options: Options) -> Lanes:
+def lanes_at(url: str, hello: Hello, spaces: Spaces, options: Options) -> EarlyClient | FieldsLanes:
     """The lanes that a server gives, in the dialect that it speaks."""
 
-    def client(view: str | None = None) -> Client:
-        return Client.to(
+    def client(view: str | None = None) -> EarlyClient:
+        return EarlyClient.to(
             url,
             hello,
             view=view,
@@ -330,9 +335,10 @@ def _lanes_at(url: str, hello: Hello, spaces: Spaces, options: Options) -> Lanes
                 "the JSON dialect cannot choose what a session hosts; leave out env_id and env_kwargs, "
                 "or dialect='json'"
             )
-        published: dict[str, Any] | None = None
-        if options.render_mode is not None or not spaces.complete:
-            published = _fetch_exact(url, options)
+        needed = options.render_mode is not None or not spaces.complete
+        schema = _fetch_schema(url, options, needed=needed)
+        exact = schema.get("gymnasium")
+        published: dict[str, Any] | None = exact if needed and type(exact) is dict else None
         if options.render_mode is not None:
             _check_renders(url, published, options.render_mode)
         signature, translation = _signature_of(url, published, spaces, hello.lanes, mode)
@@ -344,7 +350,8 @@ def _lanes_at(url: str, hello: Hello, spaces: Spaces, options: Options) -> Lanes
     except BaseException:
         first.close()
         raise
-    return FieldsLanes(first, partial(client, view), signature, translation)
+    promises = Promises(url, schema, strict=options.strict)
+    return FieldsLanes(url, first, partial(client, view), signature, translation, promises)
 
 
 def _check_renders(url: str, exact: dict[str, Any] | None, render_mode: str) -> None:
@@ -401,15 +408,18 @@ def _signature_of(
     return signature, Translation(signature, spaces.encode_action, spaces.decode_observation, lifted=True)
 
 
-def _fetch_exact(url: str, options: Options) -> dict[str, Any] | None:
-    """What the server's ``/schema`` says under ``gymnasium``, as only a server of ours does."""
-    schema = fetch_json(
-        url,
-        "/schema",
-        headers=options.headers,
-        ssl_context=options.ssl_context,
-        proxy=options.proxy,
-        timeout=options.connect_timeout,
-    )
-    exact = schema.get("gymnasium")
-    return exact if type(exact) is dict else None
+def _fetch_schema(url: str, options: Options, *, needed: bool) -> dict[str, Any]:
+    """What the server publishes as its ``/schema``; nothing, if it cannot be had and is not needed."""
+    try:
+        return fetch_json(
+            url,
+            "/schema",
+            headers=options.headers,
+            ssl_context=options.ssl_context,
+            proxy=options.proxy,
+            timeout=options.connect_timeout,
+        )
+    except OpenEnvGymError:
+        if needed:
+            raise
+        return {}

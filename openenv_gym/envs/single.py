@@ -35,6 +35,11 @@ class OpenEnvGym(MadeAnew, AtariManners, gymnasium.Env[Any, Any]):
     wrapper draws is what it would draw over a local environment that draws nothing itself. Setting it
     changes nothing on the server.
 
+    Over a stock OpenEnv server an episode ends once, whatever the server does afterwards: as its metadata
+    say (``terminated``, ``truncated``), or else by ``done``. One that is over at its reset has
+    ``info["done_at_reset"]``, and its first step, which is not sent, is its end. A step whose reward is null
+    is worth 0.0. A warning says so, once for each thing.
+
     A copy, by ``deepcopy`` or ``pickle``, has a session of its own, which wants a reset.
 
     Args:
@@ -46,6 +51,8 @@ class OpenEnvGym(MadeAnew, AtariManners, gymnasium.Env[Any, Any]):
         action_space: if the server does not say it.
         encode_action: action -> fields, for a stock server.
         decode_observation: fields -> observation, for a stock server.
+        strict: whether a stock server that breaks its own schema, or a rule of OpenEnv's, raises
+            ``ContractViolation``; otherwise it is warned about, once for each thing.
         dialect: ``native``, ``json``, or ``None`` for the best that the server has.
         headers: to send with each request; without ``Authorization``, the environment variable
             ``OPENENV_TOKEN`` gives the token.
@@ -89,6 +96,7 @@ class OpenEnvGym(MadeAnew, AtariManners, gymnasium.Env[Any, Any]):
         action_space: gymnasium.Space[Any] | None = None,
         encode_action: Callable[[Any], dict[str, Any]] | None = None,
         decode_observation: Callable[[dict[str, Any]], Any] | None = None,
+        strict: bool = False,
         dialect: str | None = None,
         headers: dict[str, str] | None = None,
         ssl_context: ssl.SSLContext | None = None,
@@ -105,6 +113,7 @@ class OpenEnvGym(MadeAnew, AtariManners, gymnasium.Env[Any, Any]):
             exact=True,
             spaces=Spaces(observation_space, action_space, encode_action, decode_observation),
             options=Options(
+                strict=strict,
                 dialect=dialect,
                 render_mode=render_mode,
                 env_id=env_id,

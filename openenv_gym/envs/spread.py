@@ -18,6 +18,7 @@ import numpy as np
 from openenv_gym.client.endings import SESSION_OVER
 from openenv_gym.envs.gathering import Share, gathered, taken
 from openenv_gym.envs.lanes import Lanes
+from openenv_gym.envs.several import Several
 from openenv_gym.errors import InvalidArgument, OpenEnvGymError
 from openenv_gym.spaces import coerce, compile_range_check, compile_restorer, layout_of
 from openenv_gym.types import Rows, Signature, Slots
@@ -61,8 +62,10 @@ def joint_signature(urls: Sequence[str], found: Sequence[Signature]) -> Signatur
                 f"the server at {url} runs a native vector environment, whose lanes are one batch; name one "
                 "server, or serve it with vectorization='lanes'"
             )
+        # What does not say what it serves is called by its address.
+        own = (*_OWN, "env_id") if (first.env_id, other.env_id) == (urls[0], url) else _OWN
         for name, fact in signatures.to_plain(other).items():
-            if name not in _OWN and values.encode(fact) != values.encode(facts[name]):
+            if name not in own and values.encode(fact) != values.encode(facts[name]):
                 raise InvalidArgument(
                     f"the servers at {urls[0]} and {url} do not serve the same: {name} is "
                     f"{facts[name]!r:.300} at the first and {fact!r:.300} at the other"
@@ -108,7 +111,7 @@ class ActionCheck:
         return [actions[place] for place in np.arange(len(actions))[index].tolist()]
 
 
-class Spread:
+class Spread(Several[Lanes]):
     """The lanes of several servers.
 
     Args:
@@ -121,7 +124,8 @@ class Spread:
 
     def __init__(self, urls: Sequence[str], parts: Sequence[Lanes]) -> None:
         self.signature = joint_signature(urls, [part.signature for part in parts])
-        self._urls, self._parts = urls, parts
+        super().__init__(parts)
+        self._urls = urls
         self._blocks: list[range] = []
         for part in parts:
             start = self._blocks[-1].stop if self._blocks else 0
@@ -135,26 +139,6 @@ class Spread:
         """What the environments took so far, of the servers that work at the same time."""
         said = [part.microseconds for part in self._parts]
         return None if None in said else max(each for each in said if each is not None)
-
-    @property
-    def sent(self) -> int:
-        """Bytes of all messages that were sent."""
-        return sum(part.sent for part in self._parts)
-
-    @property
-    def received(self) -> int:
-        """Bytes of all messages that came."""
-        return sum(part.received for part in self._parts)
-
-    def reset(
-        self,
-        lanes: list[int] | None = None,
-        seeds: int | list[int | None] | None = None,
-        options: dict[str, Any] | None = None,
-    ) -> Rows:
-        """Begin an episode in some lanes, or in all; lane ``i`` takes ``seeds + i``."""
-        self.send_reset(lanes, seeds, options)
-        return self.receive_rows()
 
     def send_reset(
         self,
@@ -262,16 +246,6 @@ class Spread:
             if lane in block:
                 return part, lane - block.start
         raise InvalidArgument(f"there is no lane {lane!r:.40}; there are {self.signature.lanes}")
-
-    def close(self) -> None:
-        """End every session."""
-        for part in self._parts:
-            part.close()
-
-    def abandon(self) -> None:
-        """Let go of every session."""
-        for part in self._parts:
-            part.abandon()
 
 
 def _shares(found: Sequence[tuple[range, Rows]]) -> Iterator[Share]:

@@ -29,8 +29,9 @@ class OpenEnvVectorEnv(MadeAnew, VectorEnv[Any, Any, Any]):
     """Lanes served somewhere else, equal to ``SyncVectorEnv`` to the bit.
 
     A server that runs a native vector environment gives that environment's own arrays, dtypes and
-    infos instead. Against a stock OpenEnv server each lane is a connection of its own. A copy, by
-    ``deepcopy`` or ``pickle``, has a session of its own, which wants a reset.
+    infos instead. Against a stock OpenEnv server each lane is a connection of its own, whose episodes mean
+    what :class:`OpenEnvGym`'s do. A copy, by ``deepcopy`` or ``pickle``, has a session of its own, which
+    wants a reset.
 
     Args:
         url: of the server; or those of several that serve the same, over which the lanes are spread in
@@ -44,6 +45,8 @@ class OpenEnvVectorEnv(MadeAnew, VectorEnv[Any, Any, Any]):
         action_space: of one lane, if the server does not say it.
         encode_action: action -> fields, for a stock server.
         decode_observation: fields -> observation, for a stock server.
+        strict: whether a stock server that breaks its own schema, or a rule of OpenEnv's, raises
+            ``ContractViolation``; otherwise it is warned about, once for each thing.
         dialect: ``native``, ``json``, or ``None`` for the best that the server has.
         headers: to send with each request; without ``Authorization``, the environment variable
             ``OPENENV_TOKEN`` gives the token.
@@ -86,6 +89,7 @@ class OpenEnvVectorEnv(MadeAnew, VectorEnv[Any, Any, Any]):
         action_space: gymnasium.Space[Any] | None = None,
         encode_action: Callable[[Any], dict[str, Any]] | None = None,
         decode_observation: Callable[[dict[str, Any]], Any] | None = None,
+        strict: bool = False,
         dialect: str | None = None,
         headers: dict[str, str] | None = None,
         ssl_context: ssl.SSLContext | None = None,
@@ -103,6 +107,7 @@ class OpenEnvVectorEnv(MadeAnew, VectorEnv[Any, Any, Any]):
             exact=False,
             spaces=Spaces(observation_space, action_space, encode_action, decode_observation),
             options=Options(
+                strict=strict,
                 dialect=dialect,
                 render_mode=render_mode,
                 env_id=env_id,

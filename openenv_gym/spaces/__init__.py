@@ -8,6 +8,7 @@ function registered in each of the modules, and until then an
 from __future__ import annotations
 
 from openenv_gym.spaces.actions import coerce, coerce_one, compile_iterator
+from openenv_gym.spaces.breaches import breaches
 from openenv_gym.spaces.deviations import deviations
 from openenv_gym.spaces.layout import Layout, Leaf, layout_of
 from openenv_gym.spaces.plain import from_plain, to_plain
@@ -32,6 +33,7 @@ __all__ = [
     "Layout",
     "Leaf",
     "assign_rows",
+    "breaches",
     "coerce",
     "coerce_one",
     "compile_iterator",

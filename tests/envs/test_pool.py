@@ -15,6 +15,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from openenv_gym import OpenEnvPool, serve_gym
 from openenv_gym.client.transports import SocketTransport
+from openenv_gym.envs.early import EarlyLanes
 from openenv_gym.envs.gathering import taken
 from openenv_gym.errors import (
     Closed,
@@ -26,6 +27,7 @@ from openenv_gym.errors import (
     OutOfTurn,
     ProtocolViolation,
     ResetNeeded,
+    UnsupportedSpace,
 )
 from openenv_gym.hosting import source
 from tests.environments import Turnstile
@@ -37,6 +39,7 @@ from tests.typed import Counting
 
 MODES = list(AutoresetMode)[:2]
 ONES = np.ones(64, np.int64)
+DIALECTS = ["native", "json"]
 
 
 @pytest.fixture(autouse=True)
@@ -80,9 +83,10 @@ def through(*lanes: int) -> None:
         Turnstile.let[lane + 1].release()
 
 
+@pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("servers", [1, 2])
-def test_the_first_ready_come_first(urls: list[str], servers: int) -> None:
-    with begun(urls[:servers], 6, 1) as pool:
+def test_the_first_ready_come_first(urls: list[str], servers: int, dialect: str) -> None:
+    with begun(urls[:servers], 6, 1, dialect=dialect) as pool:
         Turnstile.stop(*range(1, 7))
         pool.send(ONES[:6])
         for lane in (4, 1, 5, 0, 2, 3):
@@ -93,9 +97,10 @@ def test_the_first_ready_come_first(urls: list[str], servers: int) -> None:
             assert [part.dtype for part in batch[1:4]] == [np.float64, np.bool_, np.bool_]
 
 
+@pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("servers", [1, 2])
-def test_ready_lanes_go_on_while_others_run(urls: list[str], servers: int) -> None:
-    with begun(urls[:servers], 4, 2) as pool:
+def test_ready_lanes_go_on_while_others_run(urls: list[str], servers: int, dialect: str) -> None:
+    with begun(urls[:servers], 4, 2, dialect=dialect) as pool:
         Turnstile.stop(1, 4)
         pool.send(ONES[:4], [3, 2, 0, 1])
         for steps in (1, 2, 3):
@@ -122,8 +127,9 @@ def test_a_slow_lane_does_not_use_up_what_the_server_keeps(urls: list[str]) -> N
         assert sorted(lane for _ in range(3) for lane in of(pool.recv())) == [0, 1, 2]
 
 
-def test_only_idle_lanes_are_sent_anything(urls: list[str]) -> None:
-    with begun(urls, 4, 1) as pool:
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_only_idle_lanes_are_sent_anything(urls: list[str], dialect: str) -> None:
+    with begun(urls, 4, 1, dialect=dialect) as pool:
         Turnstile.stop(2)
         pool.send([1, 1], [1, 2])
         with pytest.raises(OutOfTurn, match="lane 1 is busy") as caught:
@@ -141,8 +147,9 @@ def test_only_idle_lanes_are_sent_anything(urls: list[str]) -> None:
         assert pool.recv()[0].tolist() == [[1, 1]]
 
 
-def test_a_lane_whose_row_is_here_is_not_idle(urls: list[str]) -> None:
-    with begun(urls[0], 3, 3) as pool:
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_lane_whose_row_is_here_is_not_idle(urls: list[str], dialect: str) -> None:
+    with begun(urls[0], 3, 3, dialect=dialect) as pool:
         Turnstile.stop(1, 2, 3)
         pool.send(ONES[:3])
         through(1)
@@ -160,8 +167,9 @@ def test_a_lane_whose_row_is_here_is_not_idle(urls: list[str]) -> None:
         assert sorted(of(pool.recv())) == [0, 1, 2]
 
 
-def test_what_would_wait_for_ever_is_refused(urls: list[str]) -> None:
-    with begun(urls, 4, 2) as pool:
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_what_would_wait_for_ever_is_refused(urls: list[str], dialect: str) -> None:
+    with begun(urls, 4, 2, dialect=dialect) as pool:
         with pytest.raises(OutOfTurn, match="recv\\(\\) gives 2 lanes and 0 are under way"):
             pool.recv()
         pool.send([1], [3])
@@ -171,8 +179,9 @@ def test_what_would_wait_for_ever_is_refused(urls: list[str]) -> None:
         assert sorted(of(pool.recv())) == [0, 3]
 
 
-def test_a_deadline_loses_nothing(urls: list[str]) -> None:
-    with begun(urls, 4, 2, timeout=30) as pool:
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_deadline_loses_nothing(urls: list[str], dialect: str) -> None:
+    with begun(urls, 4, 2, timeout=30, dialect=dialect) as pool:
         Turnstile.stop(1, 2, 4)
         pool.send(ONES[:4])
         with pytest.raises(DeadlineExceeded, match=r"of 2 lanes were ready in 0\.05 seconds"):
@@ -190,8 +199,9 @@ def test_a_deadline_loses_nothing(urls: list[str]) -> None:
         through(0)
 
 
-def test_a_lane_that_fails_is_named_and_the_others_are_kept(urls: list[str]) -> None:
-    with begun(urls, 4, 1) as pool:
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_lane_that_fails_is_named_and_the_others_are_kept(urls: list[str], dialect: str) -> None:
+    with begun(urls, 4, 1, dialect=dialect) as pool:
         Turnstile.broken.add(4)
         pool.send(ONES[:4])
         received, caught = [], None
@@ -209,8 +219,9 @@ def test_a_lane_that_fails_is_named_and_the_others_are_kept(urls: list[str]) -> 
         assert pool.recv()[0].tolist() == [[4, 0]]
 
 
-def test_seeds_reach_their_lanes(urls: list[str]) -> None:
-    with OpenEnvPool(urls, 4) as pool:
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_seeds_reach_their_lanes(urls: list[str], dialect: str) -> None:
+    with OpenEnvPool(urls, 4, dialect=dialect) as pool:
         assert pool.batch_size == 4
         for ids, seed, expected in (
             (None, 7, [7, 8, 9, 10]),
@@ -235,8 +246,9 @@ def test_lanes_that_cannot_be_are_refused(urls: list[str], ids: Any) -> None:
             pool.async_reset(ids)
 
 
-def test_when_one_action_does_not_fit_no_lane_is_stepped(urls: list[str]) -> None:
-    with begun(urls, 4, 4) as pool:
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_when_one_action_does_not_fit_no_lane_is_stepped(urls: list[str], dialect: str) -> None:
+    with begun(urls, 4, 4, dialect=dialect) as pool:
         for actions in ([1, 1, 1, 7], [1, 1, 1], [[1], [1], [1], [1]]):
             with pytest.raises(InvalidAction):
                 pool.send(actions)
@@ -260,6 +272,7 @@ def test_a_cut_loses_nothing_and_doubles_nothing(urls: list[str], servers: int) 
                 through(lane)
                 if (lane + round_) % 3 == 0:
                     for server in pool._servers:
+                        assert isinstance(server, EarlyLanes)
                         transport = server._client._transport
                         assert isinstance(transport, SocketTransport)
                         with suppress(OSError):  # it was cut before, and nobody has noticed
@@ -268,9 +281,10 @@ def test_a_cut_loses_nothing_and_doubles_nothing(urls: list[str], servers: int) 
                 assert of(batch) == [lane] and batch[0].tolist() == [[lane + 1, round_]]
 
 
-def test_the_end_of_one_server_is_told_and_the_other_goes_on(urls: list[str]) -> None:
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_the_end_of_one_server_is_told_and_the_other_goes_on(urls: list[str], dialect: str) -> None:
     with serve_gym(Turnstile, port=0, block=False) as dying:
-        pool = begun([urls[0], dying.url], 4, 1)
+        pool = begun([urls[0], dying.url], 4, 1, dialect=dialect)
     with pool:
         pool.send(ONES[:2], [0, 1])
         assert sorted(lane for _ in range(2) for lane in of(pool.recv())) == [0, 1]
@@ -309,10 +323,12 @@ def test_a_copy_has_sessions_of_its_own(urls: list[str], copied: Callable[[Any],
 # what a pool is not for ---------------------------------------------------------------------------
 
 
-def test_a_server_without_the_native_dialect_is_refused() -> None:
+def test_a_server_that_does_not_say_its_spaces_is_refused() -> None:
     with serve_gym(Counting, port=0, block=False) as server:
-        with pytest.raises(ProtocolViolation, match="does not speak the native dialect"):
+        with pytest.raises(UnsupportedSpace, match="action_space"):
             OpenEnvPool(server.url, 2)
+        with pytest.raises(ProtocolViolation, match="does not speak the native dialect"):
+            OpenEnvPool(server.url, 2, dialect="native")
 
 
 def test_a_native_vector_environment_is_refused() -> None:
@@ -350,24 +366,31 @@ TAXI = World("Taxi-v4", {"max_episode_steps": 7})
 
 @pytest.mark.parametrize("mode", MODES, ids=lambda mode: mode.value)
 @pytest.mark.parametrize(
-    ("world", "slow", "servers"),
+    ("world", "slow", "servers", "dialect"),
     [
-        (CARTPOLE, True, 2),
-        (TAXI, True, 2),
-        (TAXI, False, 2),
+        (CARTPOLE, True, 2, "native"),
+        (TAXI, True, 2, "native"),
+        (TAXI, False, 2, "native"),
+        (TAXI, True, 2, "json"),
+        (CARTPOLE, False, 1, "json"),
         # In its infos the kind of a value differs from lane to lane, and the first lane of a batch decides.
-        (World(Menagerie), False, 1),
+        (World(Menagerie), False, 1, "native"),
     ],
     ids=lambda case: str(case),
 )
 def test_play_is_the_same(
-    world: World, slow: bool, servers: int, mode: AutoresetMode, monkeypatch: pytest.MonkeyPatch
+    world: World,
+    slow: bool,
+    servers: int,
+    dialect: str,
+    mode: AutoresetMode,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if slow:
         monkeypatch.setattr(source, "_INLINE_STEP_SECONDS", 0.0)
     with (
         world.serve() as server,
-        OpenEnvPool([server.url] * servers, 5, autoreset_mode=mode) as pool,
+        OpenEnvPool([server.url] * servers, 5, autoreset_mode=mode, dialect=dialect) as pool,
         closing(SyncVectorEnv([world.local] * 5, autoreset_mode=mode)) as local,
     ):
         assert assert_same_vector_play(Whole(pool), local, steps=25) >= 1  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,14 +44,25 @@ def twins(
     awake_stock: Path, scaffold: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Twins]]:
     """The scaffold and the odd environments of ``scripts/worlds.py``, each served twice."""
-    log = tmp_path_factory.mktemp("host") / "log"
+    command = [str(awake_stock), str(SCRIPTS / "host.py"), str(scaffold)]
+    with _hosted(command, tmp_path_factory.mktemp("host") / "log") as said:
+        yield {name: Twins(*urls) for name, urls in said.items()}
+
+
+@pytest.fixture(scope="session")
+def variants(awake_stock: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The URL of each environment of ``scripts/variants.py``, on stock servers."""
+    command = [str(awake_stock), str(SCRIPTS / "variants.py")]
+    with _hosted(command, tmp_path_factory.mktemp("variants") / "log") as said:
+        yield said
+
+
+@contextmanager
+def _hosted(command: list[str], log: Path) -> Iterator[dict[str, Any]]:
+    """What a program says once its servers listen; it ends with the fixture."""
     with log.open("w") as errors:
         process = subprocess.Popen(
-            [str(awake_stock), str(SCRIPTS / "host.py"), str(scaffold)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            start_new_session=True,
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, start_new_session=True
         )
     assert process.stdin is not None
     assert process.stdout is not None
@@ -58,7 +70,7 @@ def twins(
         line = process.stdout.readline()
         assert line, log.read_text()[-3000:]
         said: dict[str, Any] = json.loads(line)
-        yield {name: Twins(*urls) for name, urls in said.items()}
+        yield said
     finally:
         process.kill()
         process.wait()

@@ -13,13 +13,23 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium.spaces import Box, Discrete
+from stable_baselines3.common.vec_env import DummyVecEnv
 
 from benchmarks.children import ChildProcess
-from openenv_gym import AsyncClient, Client, OpenEnvGym, OpenEnvVectorEnv, serve_gym
+from openenv_gym import (
+    AsyncClient,
+    Client,
+    OpenEnvGym,
+    OpenEnvPool,
+    OpenEnvVecEnv,
+    OpenEnvVectorEnv,
+    serve_gym,
+)
 from openenv_gym.errors import (
     CapacityReached,
     InvalidAction,
     InvalidArgument,
+    OpenEnvGymError,
     ProtocolViolation,
     UnsupportedSpace,
 )
@@ -306,3 +316,80 @@ def test_lanes_of_a_stock_cartpole_are_those_of_sync_vector_env(stock_cartpole: 
     assert began_anew.all()
     envs.close()
     local.close()
+
+
+def first_episodes(pool: OpenEnvPool) -> list[list[float]]:
+    """The rewards of each lane's first episode, from its reset on, with the actions 1, 0, 1, 0, ..."""
+    rewards: list[list[float]] = [[] for _ in range(pool.num_envs)]
+    ended = np.zeros(pool.num_envs, bool)
+    pool.async_reset(seed=5)
+    while not ended.all():
+        _, reward, terminated, truncated, infos = pool.recv()
+        lanes = infos["env_id"]
+        for lane, each in zip(lanes.tolist(), reward.tolist(), strict=True):
+            if not ended[lane]:
+                rewards[lane].append(each)
+        ended[lanes] |= terminated | truncated
+        pool.send([len(rewards[lane]) % 2 for lane in lanes.tolist()], lanes)
+    return rewards
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 4])
+def test_a_pool_of_stock_lanes_gives_those_that_are_ready(stock_cartpole: str, batch_size: int) -> None:
+    local = gymnasium.make("CartPole-v1")
+    expected = []
+    for lane in range(4):
+        local.reset(seed=5 + lane)
+        rewards, over = [0.0], False
+        while not over:
+            _, reward, terminated, truncated, _ = local.step(len(rewards) % 2)
+            rewards.append(float(reward))
+            over = terminated or truncated
+        expected.append(rewards)
+    local.close()
+    with OpenEnvPool([stock_cartpole] * 2, 4, batch_size, **cartpole_spaces()) as pool:
+        assert first_episodes(pool) == expected
+
+
+def test_stock_lanes_are_a_vec_env(stock_cartpole: str) -> None:
+    local = DummyVecEnv([lambda: gymnasium.make("CartPole-v1")] * 3)
+    envs = OpenEnvVecEnv([stock_cartpole] * 2, num_envs=3, **cartpole_spaces())
+    for each in (envs, local):
+        each.seed(5)
+    first: Any = local.reset()
+    assert envs.reset().tobytes() == first.tobytes()
+    ended = np.zeros(3, bool)
+    for step in range(40):
+        actions = np.full(3, step % 2)
+        envs.step_async(actions)
+        observations, rewards, dones, infos = envs.step_wait()
+        theirs: Any = local.step(actions)
+        running = ~ended & ~dones
+        assert observations[running].tobytes() == theirs[0][running].tobytes()
+        for lane in np.flatnonzero(dones & ~ended):
+            assert theirs[2][lane] and rewards[lane] == 1.0 and not infos[lane]["TimeLimit.truncated"]
+            last = theirs[3][lane]["terminal_observation"]
+            assert infos[lane]["terminal_observation"].tobytes() == last.tobytes()
+        ended |= dones
+    assert ended.any()
+    envs.close()
+    local.close()
+
+
+def test_a_stock_lane_that_is_lost_is_named_and_the_others_go_on(
+    awake_stock: Path, stock_cartpole: str
+) -> None:
+    server = ChildProcess([str(awake_stock), str(SERVE), "cartpole"])
+    try:
+        pool = OpenEnvPool([stock_cartpole, server.server_url()], 2, 1, **cartpole_spaces())
+        pool.async_reset(seed=1)
+        assert {int(pool.recv()[4]["env_id"][0]) for _ in range(2)} == {0, 1}
+    finally:
+        server.stop()
+    with pool:
+        pool.send([1], [1])
+        with pytest.raises(OpenEnvGymError) as caught:
+            pool.recv()
+        assert isinstance(caught.value, ConnectionError) and caught.value.fields["lane"] == 1
+        pool.send([1], [0])
+        assert pool.recv()[4]["env_id"].tolist() == [0]

@@ -248,6 +248,34 @@ def test_done_without_our_metadata_is_terminated() -> None:
     assert rows.infos.of(0) == {"original_message": "hi", "step": 1}
 
 
+@pytest.mark.parametrize(
+    ("done", "metadata", "ends"),
+    [
+        (False, {}, (False, False)),
+        (True, {}, (True, False)),
+        (True, {"truncated": True}, (False, True)),
+        (True, {"truncated": False}, (True, False)),
+        (True, {"terminated": True}, (True, False)),
+        (True, {"terminated": False}, (False, True)),
+        (False, {"terminated": True}, (True, False)),
+        (False, {"truncated": True}, (False, True)),
+        (True, {"terminated": True, "truncated": True}, (True, True)),
+        (True, {"terminated": False, "truncated": False}, (True, False)),
+        (True, {"truncated": "yes", "terminated": 0}, (True, False)),
+    ],
+)
+def test_an_end_is_what_the_metadata_says_or_else_done(
+    done: bool, metadata: dict[str, Any], ends: tuple[bool, bool]
+) -> None:
+    codec = JsonClientCodec()
+    codec.encode_step_one(1, 0, {})
+    body = {"observation": {"metadata": metadata}, "reward": 0.0, "done": done}
+    answer, _ = codec.decode(json.dumps({"type": "observation", "data": body}))
+    assert isinstance(answer, Answer)
+    assert (bool(answer.rows.terminated[0]), bool(answer.rows.truncated[0])) == ends
+    assert answer.rows.infos.of(0) == metadata
+
+
 @pytest.mark.parametrize(("phase", "reward"), [(Phase.RESET, 0.0), (Phase.STEP, math.nan)])
 def test_a_null_reward_is_none_at_reset_and_not_a_number_afterwards(phase: Phase, reward: float) -> None:
     got = rows_of({"observation": GRID, "reward": None, "done": False}, phase=phase).reward[0]
@@ -356,7 +384,10 @@ OURS = {"terminated": False, "truncated": False}
         '{"type":"observation","data":{"observation":{},"reward":1' + "0" * 400 + "}}",
         json.dumps({"type": "observation", "data": {"observation": {}, "metadata": {**OURS, "info": [1]}}}),
         json.dumps(
-            {"type": "observation", "data": {"observation": {}, "metadata": {**OURS, "info_types": [1]}}}
+            {
+                "type": "observation",
+                "data": {"observation": {}, "metadata": {**OURS, "info": {}, "info_types": [1]}},
+            }
         ),
         json.dumps(
             {

@@ -381,14 +381,26 @@ def _reset_data(message: Reset) -> dict[str, Any]:
     return given if message.data is None else {**plain.describe(message.data)[0], **given}
 
 
+def _ends(done: bool, terminated: Any, truncated: Any) -> tuple[bool, bool]:
+    """Terminated and truncated, as the metadata say it; what they do not say follows from ``done``.
+
+    An episode is over if anything says so, and who does not say how has terminated it.
+    """
+    over = done or terminated is True or truncated is True
+    if terminated is False and type(truncated) is not bool:
+        return False, over
+    return terminated is True or (over and truncated is not True), truncated is True
+
+
 def _rows(body: dict[str, Any], phase: Phase) -> FieldRows:
     fields, done = body["observation"], bool(body.get("done"))
     metadata = body.get("metadata") or fields.get("metadata") or {}
     if type(metadata) is not dict:
         raise ProtocolViolation(f"metadata is {metadata!r:.80}; an object was expected")
-    ours = type(metadata.get("terminated")) is bool and type(metadata.get("truncated")) is bool
-    terminated, truncated = (metadata["terminated"], metadata["truncated"]) if ours else (done, False)
-    info = plain.restore(metadata.get("info", {}), metadata.get("info_types", {})) if ours else metadata
+    said = metadata.get("terminated"), metadata.get("truncated")
+    ours = {type(flag) for flag in said} == {bool} and "info" in metadata
+    terminated, truncated = _ends(done, *said)
+    info = plain.restore(metadata["info"], metadata.get("info_types", {})) if ours else metadata
     if type(info) is not dict:
         raise ProtocolViolation(f"info is {info!r:.80}; an object was expected")
     reward = body.get("reward")

@@ -1,0 +1,201 @@
+"""One session of the JSON dialect as a lane: where its episode is, and autoreset on this side.
+
+A stock server knows neither lanes nor autoreset, and what it does after the end of an episode is its own
+affair: some take the end back, some begin anew by themselves, some repeat what they said. So this side keeps
+the book. A step goes out only while there is an episode. What was over at its reset, for which Gymnasium has
+no word, is shown as an episode of one step, which is not sent. And whatever is wrong with one lane is told in
+its row, for the answers of others are on their way.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import Any, NamedTuple
+
+from openenv_gym.client.early import EarlyClient
+from openenv_gym.client.endings import SESSION_OVER
+from openenv_gym.envs.promises import Promises
+from openenv_gym.errors import OpenEnvGymError, ProtocolViolation, ResetNeeded
+from openenv_gym.types import Autoreset, Phase
+from openenv_gym.wire.codecs.json import FieldRows
+from openenv_gym.wire.messages import Answer
+
+__all__ = ["FieldsLane", "LaneRow"]
+
+
+class LaneRow(NamedTuple):
+    """What came of a reset or a step, without its lane."""
+
+    phase: Phase
+    observation: Any
+    reward: float
+    terminated: bool
+    truncated: bool
+    info: dict[str, Any]
+
+
+class _Life(Enum):
+    """Where a lane's episode is."""
+
+    FRESH = auto()
+    """There is none: no reset was answered."""
+    RUNNING = auto()
+    BEGUN_OVER = auto()
+    """It was over at its reset, which is not told yet."""
+    ENDED = auto()
+
+
+class FieldsLane:
+    """A lane that is a session of its own.
+
+    Args:
+        client: of the session, which speaks JSON.
+        number: what the lane is called.
+        url: of the server, for people.
+        autoreset: Gymnasium's mode.
+        decode: the fields of an answer -> observation.
+        promises: what to hold its answers against.
+
+    Attributes:
+        client: of the session.
+        number: what the lane is called.
+        waits: whether something of the latest request is still to come.
+    """
+
+    def __init__(
+        self,
+        client: EarlyClient,
+        number: int,
+        url: str,
+        autoreset: Autoreset,
+        decode: Callable[[dict[str, Any]], Any],
+        promises: Promises,
+    ) -> None:
+        self.client, self.number = client, number
+        self._url = url
+        self.waits = False
+        self._autoreset, self._decode, self._promises = autoreset, decode, promises
+        self._life = _Life.FRESH
+        self._phase = Phase.RESET
+        self._seed: int | None = None
+        self._options = False
+        self._named: str | None = None
+        self._end: LaneRow | None = None
+        self._rows: list[LaneRow | OpenEnvGymError] = []
+
+    @property
+    def steps(self) -> bool:
+        """Whether there is an episode to step."""
+        return self._life is _Life.RUNNING
+
+    @property
+    def is_due(self) -> bool:
+        """Whether :meth:`take` has something to give, now or later."""
+        return self.waits or bool(self._rows)
+
+    def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> None:
+        """Ask for an episode."""
+        self._life = _Life.FRESH
+        self._seed, self._options = seed, bool(options)
+        self._named = self._promises.episode_to_name(seed)
+        names = None if self._named is None else [self._named]
+        self._send(Phase.RESET, lambda: self.client.send_reset(None, [seed], options, names))
+
+    def step(self, fields: dict[str, Any] | None) -> None:
+        """Send the fields of an action, if there is an episode; in NextStep mode begin one after its end."""
+        if self._life is _Life.RUNNING:
+            self._send(Phase.STEP, lambda: self.client.send_step(None, [fields]))
+        elif self._life is _Life.BEGUN_OVER and self._end is not None:
+            self._put(self._end)
+        elif self._life is _Life.ENDED and self._autoreset == "NextStep":
+            self.reset()
+        else:
+            why = "its episode has ended" if self._life is _Life.ENDED else "it was not reset yet"
+            self._rows.append(
+                ResetNeeded(f"lane {self.number} cannot step: {why}; call reset() first", lane=self.number)
+            )
+
+    def _send(self, phase: Phase, send: Callable[[], None]) -> None:
+        try:
+            send()
+        except OpenEnvGymError as error:
+            self._fail(error)
+        else:
+            self.waits, self._phase = True, phase
+
+    def receive(self, *, wait: bool) -> None:
+        """Take the next answer; SameStep resets what has ended with it.
+
+        Args:
+            wait: for it; otherwise nothing happens if it is not there yet.
+        """
+        try:
+            answer = self.client.receive_part(wait=wait)
+            if answer is None:
+                return
+            self.waits = False
+            if not isinstance(answer, Answer) or not isinstance(answer.rows, FieldRows):
+                raise ProtocolViolation(f"rows were due, a {type(answer).__name__} came")
+            self._settle(answer.rows)
+        except OpenEnvGymError as error:
+            self.waits = False
+            self._fail(error)
+
+    def _fail(self, error: OpenEnvGymError) -> None:
+        """Put down an error; one that ends the session says which server's it was."""
+        if isinstance(error, SESSION_OVER):
+            error.add_note(f"from the server at {self._url}")
+        self._rows.append(error)
+
+    def _settle(self, rows: FieldRows) -> None:
+        """Put down what an answer says."""
+        begins = self._phase is Phase.RESET
+        terminated, truncated = bool(rows.terminated[0]), bool(rows.truncated[0])
+        ended = terminated or truncated
+        self._life = _Life.ENDED if ended else _Life.RUNNING
+        reward, info = float(rows.reward[0]), rows.infos.of(0)
+        if not rows.ours:
+            self._promises.check(rows.body, self._phase)
+            if math.isnan(reward):
+                reward = self._promises.reward_of_nothing()
+            if begins and self._seed is not None:
+                self._check_seed(self._seed, rows.values[0])
+        row = LaneRow(self._phase, self._decode(rows.values[0]), reward, terminated, truncated, info)
+        if not (begins and ended):
+            self._put(row)
+            return
+        self._promises.over_at_reset()
+        self._life = _Life.BEGUN_OVER
+        info = {**info, "done_at_reset": True}
+        self._end = row._replace(phase=Phase.STEP, info=info)
+        self._put(row._replace(reward=0.0, terminated=False, truncated=False, info=info))
+
+    def _check_seed(self, seed: int, fields: dict[str, Any]) -> None:
+        """Hold how an episode began against its seed; the first time, ask what the server took with it."""
+        if self._named is not None:
+            try:
+                state = self.client.state()
+            except SESSION_OVER:
+                raise
+            except OpenEnvGymError:  # it has none, or fails at it; nobody but us asked
+                state = None
+            self._promises.check_named(self._named, seed, state)
+        if not self._options:  # which may begin another episode
+            self._promises.check_begun(seed, fields)
+
+    def _put(self, row: LaneRow) -> None:
+        """Put down a row; SameStep resets what has ended with it."""
+        again = row.phase is Phase.STEP and (row.terminated or row.truncated)
+        if again:
+            self._life = _Life.ENDED
+        again = again and self._autoreset == "SameStep"
+        self._rows.append(row._replace(phase=Phase.FINAL) if again else row)
+        if again:
+            self.reset()
+
+    def take(self) -> list[LaneRow | OpenEnvGymError]:
+        """What came of the latest request, the end of an episode before what follows it."""
+        rows, self._rows = self._rows, []
+        return rows
