@@ -21,10 +21,12 @@ from typing_extensions import TypeVar
 
 __all__ = [
     "AUTORESET_MODES",
+    "ON_FAILURE",
     "Autoreset",
     "Columns",
     "Failure",
     "Flag",
+    "OnFailure",
     "Phase",
     "Plain",
     "Rows",
@@ -42,6 +44,9 @@ Columns: TypeAlias = Any
 
 Autoreset: TypeAlias = Literal["NextStep", "SameStep", "Disabled"]
 AUTORESET_MODES: tuple[Autoreset, ...] = ("NextStep", "SameStep", "Disabled")
+
+OnFailure: TypeAlias = Literal["raise", "restart"]
+ON_FAILURE: tuple[OnFailure, ...] = ("raise", "restart")
 
 
 ObsT = TypeVar("ObsT", default=dict[str, Any])
@@ -162,6 +167,7 @@ class Signature:
         lanes: how many lanes this session has.
         autoreset: the mode in force.
         autoreset_modes: the modes that the environment can do.
+        on_failure: what a lane does whose environment fails: wait for a reset, or end its episode.
         vector: whether a native vector environment runs the lanes.
         metadata: the environment's ``metadata``, plain.
         render_mode: the mode that ``render`` answers in, or ``None``.
@@ -180,6 +186,7 @@ class Signature:
     lanes: int
     autoreset: Autoreset
     autoreset_modes: tuple[Autoreset, ...] = AUTORESET_MODES
+    on_failure: OnFailure = "raise"
     vector: bool = False
     metadata: Mapping[str, Plain] = field(default_factory=dict)
     render_mode: str | None = None

@@ -102,6 +102,51 @@ class Fragile(Counter):
             raise ZeroDivisionError(f"broken in {during}")
 
 
+class Brittle(gymnasium.Env[Any, Any]):
+    """Draws what it shows; an episode has four to nine steps, or fails if its seed says so.
+
+    Args:
+        slow: whether each lane is given a thread, or a process, of its own.
+        how: it fails: ``raise``, or ``kill``, which ends the process; ``none`` if it does not.
+    """
+
+    FAULTS: ClassVar[range] = range(1000, 2000)
+    """Seeds of episodes that fail; at which step, their last digit says."""
+    CURSED: ClassVar[int] = 2000
+    """The seed behind which every first step fails."""
+    unsound: ClassVar[list[str]] = []
+    """What befalls the next resets, in this order: ``raise`` or nothing."""
+    built: ClassVar[int] = 0
+
+    def __init__(self, slow: bool = False, how: str = "raise") -> None:
+        type(self).built += 1
+        self.observation_space = Box(-np.inf, np.inf, (2,), np.float64)
+        self.action_space = Discrete(2)
+        self.slow, self.how, self.fault, self.cursed = slow, how, 0, False
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        if (self.unsound and self.unsound.pop(0) == "raise") or (options or {}).get("reset") == "raise":
+            raise ZeroDivisionError("broken in reset")
+        self.cursed = self.cursed or seed == self.CURSED
+        self.fault = 1 if self.cursed else seed % 10 if seed in self.FAULTS else 0  # type: ignore[operator]
+        self.steps, self.length = 0, int(self.np_random.integers(4, 10))
+        return self.np_random.random(2), {"pid": os.getpid()}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        self.steps += 1
+        if self.slow:
+            time.sleep(0.003)
+        if self.steps == self.fault and self.how != "none":
+            if self.how == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise ZeroDivisionError("broken in step")
+        over = self.steps == self.length
+        return self.np_random.random(2), self.np_random.random() + action, over, False, {"steps": self.steps}
+
+
 class Trouble(Counter):
     """Does what ends a process, or a server's patience, where it is told to.
 

@@ -7,6 +7,7 @@ the JSON dialect as there are lanes.
 from __future__ import annotations
 
 import selectors
+from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -15,27 +16,13 @@ from numpy.typing import NDArray
 
 from openenv_gym.client.early import EarlyClient
 from openenv_gym.envs.fields import FieldsLanes
-from openenv_gym.envs.remote import Options, Spaces, lanes_at
+from openenv_gym.envs.recovery import Recovery
 from openenv_gym.envs.spread import naming
 from openenv_gym.errors import InvalidArgument
 from openenv_gym.types import Rows, Signature, Slots
-from openenv_gym.wire.messages import Answer, Hello, Value
+from openenv_gym.wire.messages import Answer, Value
 
-__all__ = ["Early", "early_lanes", "wait_for"]
-
-
-def early_lanes(url: str, hello: Hello, first: int, spaces: Spaces, options: Options) -> Early:
-    """The lanes of a server.
-
-    Args:
-        url: of the server.
-        hello: the session to ask for.
-        first: what its first lane is called among all.
-        spaces: what the caller knows of the server.
-        options: what the caller asks of it.
-    """
-    there = lanes_at(url, hello, spaces, options)
-    return EarlyFields(url, there, first) if isinstance(there, FieldsLanes) else EarlyLanes(url, there, first)
+__all__ = ["Early", "EarlyFields", "EarlyLanes", "wait_for"]
 
 
 def _local(lanes: NDArray[np.int32], block: range) -> Slots | None:
@@ -163,6 +150,7 @@ class EarlyFields:
         url: of the server.
         there: the sessions; closed with this.
         first: what their first lane is called among all.
+        recovery: makes ends of episodes of the failures of lanes that restart.
 
     Attributes:
         lanes: what the lanes are called among all.
@@ -170,8 +158,11 @@ class EarlyFields:
         value: the answer to the latest question.
     """
 
-    def __init__(self, url: str, there: FieldsLanes, first: int) -> None:
+    def __init__(self, url: str, there: FieldsLanes, first: int, recovery: Recovery | None = None) -> None:
         self._url, self._there = url, there
+        self._recovery = recovery
+        self._resetting: set[int] = set()
+        self._here: deque[Rows] = deque()
         self.signature = there.signature
         self.lanes = range(first, first + there.signature.lanes)
         self.value: Value | None = None
@@ -179,7 +170,7 @@ class EarlyFields:
     @property
     def is_busy(self) -> bool:
         """Whether rows are to come."""
-        return self._there.is_due
+        return bool(self._here) or self._there.is_due
 
     def send_step(self, lanes: NDArray[np.int32], actions: Any) -> None:
         """Step some lanes, which are not busy, each with its action."""
@@ -190,8 +181,10 @@ class EarlyFields:
         self, lanes: Sequence[int], seeds: list[int | None] | None, options: dict[str, Any] | None
     ) -> None:
         """Reset some lanes, which are not busy, each with its seed."""
+        local = [lane - self.lanes.start for lane in lanes]
         with naming(self._url):
-            self._there.send_reset([lane - self.lanes.start for lane in lanes], seeds, options)
+            self._there.send_reset(local, seeds, options)
+        self._resetting.update(local)
 
     def ask_state(self, lane: int) -> None:
         """Ask for the state of a lane, which is not busy; its connection has nothing else to say."""
@@ -200,8 +193,22 @@ class EarlyFields:
 
     def receive(self, *, wait: bool) -> Rows | None:
         """Rows that have come; ``None`` if there are none yet. Whatever befalls a lane is told in its row."""
+        if self._here:
+            return self._here.popleft()
         with naming(self._url):
-            return self._there.receive_ready(wait=wait)
+            rows = self._there.receive_ready(wait=wait)
+        return rows if rows is None or self._recovery is None else self._recovered(rows, self._recovery)
+
+    def _recovered(self, rows: Rows, recovery: Recovery) -> Rows:
+        """The same rows, those of lanes that were being reset and those of others apart."""
+        resetting = np.isin(rows.lane, list(self._resetting))
+        self._resetting.difference_update(rows.lane.tolist())
+        if not resetting.any():
+            return recovery.stepped(rows)
+        if resetting.all():
+            return recovery.reset(rows)
+        self._here.append(recovery.stepped(recovery.chosen(rows, ~resetting)))
+        return recovery.reset(recovery.chosen(rows, resetting))
 
     def given_up(self) -> set[int]:
         """Lanes whose request has ended without their rows: none."""

@@ -17,7 +17,7 @@ from typing import Any
 import gymnasium
 
 from openenv_gym.client.early import EarlyClient
-from openenv_gym.envs.lane import FieldsLane
+from openenv_gym.envs.lane import Failed, FieldsLane
 from openenv_gym.envs.promises import Promises
 from openenv_gym.envs.several import Several
 from openenv_gym.errors import InvalidArgument, LayoutMismatch, OpenEnvGymError
@@ -94,7 +94,7 @@ class Translation:
             raise refused from error
 
 
-class FieldsLanes(Several[EarlyClient]):
+class FieldsLanes(Several[FieldsLane]):
     """Sessions of the JSON dialect as the lanes of one.
 
     Args:
@@ -120,19 +120,18 @@ class FieldsLanes(Several[EarlyClient]):
     ) -> None:
         self.signature = signature
         self._translation, self._promises = translation, promises
-        clients = [first]
-        super().__init__(clients)
+        decode = translation.decode_observation
+        again = connect if signature.on_failure == "restart" else None
+        self._lanes: list[FieldsLane] = []
+        super().__init__(self._lanes)
         try:
-            while len(clients) < signature.lanes:
-                clients.append(connect())
+            for number in range(signature.lanes):
+                client = connect() if number else first
+                lane = FieldsLane(client, number, url, signature.autoreset, decode, promises, again)
+                self._lanes.append(lane)
         except BaseException:
             self.close()
             raise
-        decode = translation.decode_observation
-        self._lanes = [
-            FieldsLane(client, number, url, signature.autoreset, decode, promises)
-            for number, client in enumerate(clients)
-        ]
         observation = layout_of(signature.observation_spaces[0])
         self._action = layout_of(signature.action_spaces[0])
         self._iterate = None if self._action is None else compile_iterator(self._action)
@@ -248,9 +247,10 @@ class FieldsLanes(Several[EarlyClient]):
         for lane in lanes:
             for row in lane.take():
                 try:
-                    if isinstance(row, OpenEnvGymError):
-                        raise row
-                    self._out.put(lane.number, *row)
+                    if isinstance(row, Failed):
+                        self._out.fail(lane.number, row.error, final=row.final)
+                    else:
+                        self._out.put(lane.number, *row)
                 except OpenEnvGymError as error:
                     self._out.fail(lane.number, error)
         encoded = self._out.finish(1)
@@ -262,7 +262,7 @@ class FieldsLanes(Several[EarlyClient]):
 
     def state(self, lane: int = 0, agent: int = 0) -> dict[str, Any]:
         """The lane's own state."""
-        return self._parts[lane].state()
+        return self._lanes[lane].there().state()
 
     def render(self, lane: int | None = 0) -> Any:
         """A frame of one lane, or of all.
@@ -276,9 +276,9 @@ class FieldsLanes(Several[EarlyClient]):
                 "OpenEnvGym(url, render_mode='rgb_array')"
             )
         if lane is None:
-            return [client.render() for client in self._parts]
-        return self._parts[lane].render()
+            return [each.there().render() for each in self._lanes]
+        return self._lanes[lane].there().render()
 
     def call(self, name: str, *args: Any, lane: int | None = 0) -> Any:
         """The JSON dialect has no calls; the client says so."""
-        return self._parts[lane or 0].call(name, *args)
+        return self._lanes[lane or 0].there().call(name, *args)

@@ -5,6 +5,10 @@ affair: some take the end back, some begin anew by themselves, some repeat what 
 the book. A step goes out only while there is an episode. What was over at its reset, for which Gymnasium has
 no word, is shown as an episode of one step, which is not sent. And whatever is wrong with one lane is told in
 its row, for the answers of others are on their way.
+
+With ``on_failure="restart"`` a step that fails ends the lane's episode, and a lane whose reset fails, or
+whose session is lost, is given another connection, which is another environment; see :mod:`.recovery` for
+what a face makes of it.
 """
 
 from __future__ import annotations
@@ -17,12 +21,13 @@ from typing import Any, NamedTuple
 from openenv_gym.client.early import EarlyClient
 from openenv_gym.client.endings import SESSION_OVER
 from openenv_gym.envs.promises import Promises
-from openenv_gym.errors import OpenEnvGymError, ProtocolViolation, ResetNeeded
+from openenv_gym.errors import OpenEnvGymError, ProtocolViolation, ResetNeeded, Side
+from openenv_gym.hosting.gymnasium import RESETS
 from openenv_gym.types import Autoreset, Phase
 from openenv_gym.wire.codecs.json import FieldRows
 from openenv_gym.wire.messages import Answer
 
-__all__ = ["FieldsLane", "LaneRow"]
+__all__ = ["Failed", "FieldsLane", "LaneRow"]
 
 
 class LaneRow(NamedTuple):
@@ -34,6 +39,14 @@ class LaneRow(NamedTuple):
     terminated: bool
     truncated: bool
     info: dict[str, Any]
+
+
+class Failed(NamedTuple):
+    """An error in the place of a row."""
+
+    error: OpenEnvGymError
+    final: bool = False
+    """Whether the reset that SameStep wants follows."""
 
 
 class _Life(Enum):
@@ -51,12 +64,13 @@ class FieldsLane:
     """A lane that is a session of its own.
 
     Args:
-        client: of the session, which speaks JSON.
+        client: of the session, which speaks JSON; closed with this.
         number: what the lane is called.
         url: of the server, for people.
         autoreset: Gymnasium's mode.
         decode: the fields of an answer -> observation.
         promises: what to hold its answers against.
+        connect: begins another session, if the lane restarts when it fails.
 
     Attributes:
         client: of the session.
@@ -72,18 +86,23 @@ class FieldsLane:
         autoreset: Autoreset,
         decode: Callable[[dict[str, Any]], Any],
         promises: Promises,
+        connect: Callable[[], EarlyClient] | None = None,
     ) -> None:
         self.client, self.number = client, number
+        self._connect = connect
+        self._gone = self._begun = False
+        self._tries = 0
+        self._sent = self._received = 0
         self._url = url
         self.waits = False
         self._autoreset, self._decode, self._promises = autoreset, decode, promises
         self._life = _Life.FRESH
         self._phase = Phase.RESET
         self._seed: int | None = None
-        self._options = False
+        self._options: dict[str, Any] | None = None
         self._named: str | None = None
         self._end: LaneRow | None = None
-        self._rows: list[LaneRow | OpenEnvGymError] = []
+        self._rows: list[LaneRow | Failed] = []
 
     @property
     def steps(self) -> bool:
@@ -95,10 +114,44 @@ class FieldsLane:
         """Whether :meth:`take` has something to give, now or later."""
         return self.waits or bool(self._rows)
 
+    @property
+    def sent(self) -> int:
+        """Characters of all messages that were sent."""
+        return self._sent + self.client.sent
+
+    @property
+    def received(self) -> int:
+        """Characters of all messages that came."""
+        return self._received + self.client.received
+
+    def there(self) -> EarlyClient:
+        """The client of the session; of another if it is over.
+
+        Raises:
+            OpenEnvGymError: if it cannot be followed by another.
+        """
+        if self._gone and self._connect is not None:
+            client = self._connect()
+            past, self.client = self.client, client
+            past.close()
+            self._sent, self._received = self._sent + past.sent, self._received + past.received
+            self._gone = False
+        return self.client
+
     def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> None:
         """Ask for an episode."""
+        self._tries = 0
+        self._begin(seed, options)
+
+    def _begin(self, seed: int | None, options: dict[str, Any] | None) -> None:
         self._life = _Life.FRESH
-        self._seed, self._options = seed, bool(options)
+        self._seed, self._options = seed, options
+        self._tries += 1
+        try:
+            self.there()
+        except OpenEnvGymError as error:
+            self._rows.append(Failed(error))
+            return
         self._named = self._promises.episode_to_name(seed)
         names = None if self._named is None else [self._named]
         self._send(Phase.RESET, lambda: self.client.send_reset(None, [seed], options, names))
@@ -113,17 +166,17 @@ class FieldsLane:
             self.reset()
         else:
             why = "its episode has ended" if self._life is _Life.ENDED else "it was not reset yet"
-            self._rows.append(
-                ResetNeeded(f"lane {self.number} cannot step: {why}; call reset() first", lane=self.number)
-            )
+            needed = f"lane {self.number} cannot step: {why}; call reset() first"
+            self._rows.append(Failed(ResetNeeded(needed, lane=self.number)))
 
     def _send(self, phase: Phase, send: Callable[[], None]) -> None:
+        self._phase = phase
         try:
             send()
         except OpenEnvGymError as error:
             self._fail(error)
         else:
-            self.waits, self._phase = True, phase
+            self.waits = True
 
     def receive(self, *, wait: bool) -> None:
         """Take the next answer; SameStep resets what has ended with it.
@@ -147,7 +200,19 @@ class FieldsLane:
         """Put down an error; one that ends the session says which server's it was."""
         if isinstance(error, SESSION_OVER):
             error.add_note(f"from the server at {self._url}")
-        self._rows.append(error)
+        if self._connect is None or error.side is Side.YOU:
+            self._rows.append(Failed(error))
+            return
+        resets = self._phase is Phase.RESET
+        self._gone = resets or isinstance(error, SESSION_OVER)
+        if resets and self._tries < RESETS:
+            self._begin(self._seed, self._options)
+            return
+        self._life = _Life.ENDED if self._begun else _Life.FRESH
+        again = not resets and self._autoreset == "SameStep"
+        self._rows.append(Failed(error, final=again))
+        if again:
+            self.reset()
 
     def _settle(self, rows: FieldRows) -> None:
         """Put down what an answer says."""
@@ -155,6 +220,7 @@ class FieldsLane:
         terminated, truncated = bool(rows.terminated[0]), bool(rows.truncated[0])
         ended = terminated or truncated
         self._life = _Life.ENDED if ended else _Life.RUNNING
+        self._begun = True
         reward, info = float(rows.reward[0]), rows.infos.of(0)
         if not rows.ours:
             self._promises.check(rows.body, self._phase)
@@ -195,7 +261,15 @@ class FieldsLane:
         if again:
             self.reset()
 
-    def take(self) -> list[LaneRow | OpenEnvGymError]:
+    def close(self) -> None:
+        """End the session."""
+        self.client.close()
+
+    def abandon(self) -> None:
+        """Let go of the session."""
+        self.client.abandon()
+
+    def take(self) -> list[LaneRow | Failed]:
         """What came of the latest request, the end of an episode before what follows it."""
         rows, self._rows = self._rows, []
         return rows

@@ -34,7 +34,8 @@ from openenv_gym.client.proxies import ProxyChoice
 from openenv_gym.client.resuming import RESUME_SECONDS
 from openenv_gym.envs.batches import error_of, outcomes
 from openenv_gym.envs.copies import MadeAnew
-from openenv_gym.envs.early import Early, early_lanes, wait_for
+from openenv_gym.envs.early import Early, wait_for
+from openenv_gym.envs.early_restarting import early_lanes
 from openenv_gym.envs.gathering import Share, gathered
 from openenv_gym.envs.infos import vector_infos
 from openenv_gym.envs.observations import RowReader
@@ -96,6 +97,9 @@ class OpenEnvPool(MadeAnew):
             for as long as it takes.
         resume_timeout: seconds to try to go on with a session when its connection breaks; 0 does not try,
             ``None`` tries for as long as it takes. In the JSON dialect a session ends with its connection.
+        on_failure: ``raise``, or ``restart``: a lane whose environment raises in a step or dies, or whose
+            session is lost, ends its episode instead, truncated, with the cause as ``failure`` in its info,
+            and begins another as ever, without a seed (:mod:`openenv_gym.envs.recovery`).
 
     Attributes:
         num_envs: how many lanes.
@@ -147,6 +151,7 @@ class OpenEnvPool(MadeAnew):
         connect_timeout: float | None = 10.0,
         wait_timeout: float | None = 10.0,
         resume_timeout: float | None = RESUME_SECONDS,
+        on_failure: str = "raise",
     ) -> None:
         mode = autoreset_mode.value if isinstance(autoreset_mode, AutoresetMode) else autoreset_mode
         spaces = Spaces(observation_space, action_space, encode_action, decode_observation)
@@ -161,6 +166,7 @@ class OpenEnvPool(MadeAnew):
             connect_timeout=connect_timeout,
             wait_timeout=wait_timeout,
             resume_timeout=resume_timeout,
+            on_failure=on_failure,
         )
         hello = hello_for(num_envs, mode, exact=False, options=options, early=True)
         size = num_envs if batch_size is None else batch_size
@@ -391,12 +397,13 @@ class OpenEnvPool(MadeAnew):
             return False
         first = server.lanes.start
         finals = {int(rows.lane[row]): int(row) for row in np.flatnonzero(rows.phase == Phase.FINAL)}
+        failed = {int(rows.lane[row]) for row in rows.failures}
         for row in np.flatnonzero(rows.phase != Phase.FINAL).tolist():
             lane = first + int(rows.lane[row])
             if row in rows.failures:
                 self._lanes[lane] = _Lane.IDLE
                 self._failures.append(error_of(renumbered(rows.failures[row], lane), lane, self.num_envs))
-            else:
+            elif lane - first not in failed:
                 self._lanes[lane] = _Lane.READY
                 self._ready.append(_Arrival(lane, rows, row, finals.get(lane - first)))
         return True

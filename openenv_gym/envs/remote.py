@@ -27,6 +27,7 @@ from openenv_gym.client.resuming import RESUME_SECONDS
 from openenv_gym.envs.fields import FieldsLanes, Translation
 from openenv_gym.envs.lanes import Lanes
 from openenv_gym.envs.promises import Promises
+from openenv_gym.envs.restarting import Restarting
 from openenv_gym.envs.spread import Spread, blocks
 from openenv_gym.envs.stats import Stats
 from openenv_gym.errors import (
@@ -38,7 +39,7 @@ from openenv_gym.errors import (
     UnsupportedSpace,
 )
 from openenv_gym.spaces import Kind, from_schema, kinds_of, layout_of
-from openenv_gym.types import AUTORESET_MODES, Autoreset, Rows, Signature
+from openenv_gym.types import AUTORESET_MODES, ON_FAILURE, Autoreset, Rows, Signature
 from openenv_gym.version import __version__
 from openenv_gym.wire.messages import Hello
 
@@ -107,12 +108,18 @@ class Options:
     """Seconds to try to go on when the connection breaks."""
     strict: bool = False
     """Whether a server that breaks its promises is an error, and not only warned about."""
+    on_failure: str = "raise"
+    """Whether a lane that fails is the caller's to reset, or restarts."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be, by name."""
         if not (self.env_kwargs is None or isinstance(self.env_kwargs, Mapping)):
             raise InvalidArgument(
                 f"env_kwargs are names and values, {{'continuous': True}}, not {self.env_kwargs!r:.40}"
+            )
+        if self.on_failure not in ON_FAILURE:
+            raise InvalidArgument(
+                f"on_failure is {' or '.join(map(repr, ON_FAILURE))}, not {self.on_failure!r:.40}"
             )
 
     @property
@@ -176,7 +183,9 @@ class Remote:
         parts: list[Lanes] = []
         try:
             for each, block in zip(urls, blocks(lanes, len(urls)), strict=True):
-                parts.append(lanes_at(each, structs.replace(hello, lanes=len(block)), spaces, options))
+                connect = partial(lanes_at, each, structs.replace(hello, lanes=len(block)), spaces, options)
+                restarts = options.on_failure == "restart"
+                parts.append(Restarting(each, connect, block.start) if restarts else connect())
             self._lanes: Lanes = parts[0] if len(parts) == 1 else Spread(urls, parts)
         except BaseException:
             for part in parts:
@@ -310,6 +319,7 @@ def hello_for(lanes: int, autoreset: str, *, exact: bool, options: Options, earl
         config=options.config,
         client=f"openenv-gym {__version__}",
         early=early,
+        on_failure=options.on_failure,
     )
 
 
@@ -346,7 +356,11 @@ def lanes_at(url: str, hello: Hello, spaces: Spaces, options: Options) -> EarlyC
         if view is not None:  # what was begun shows fields; these spaces are of another view
             first.close()
             first = client(str(view))
-        signature = replace(signature, render_mode=options.render_mode)
+        signature = replace(
+            signature,
+            render_mode=options.render_mode,
+            on_failure=next(known for known in ON_FAILURE if known == options.on_failure),
+        )
     except BaseException:
         first.close()
         raise

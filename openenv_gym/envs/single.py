@@ -65,6 +65,9 @@ class OpenEnvGym(MadeAnew, AtariManners, gymnasium.Env[Any, Any]):
         resume_timeout: seconds, but no more than ``timeout``, to try to go on with the session when the
             connection breaks; 0 does not try, ``None`` tries for as long as it takes. In the JSON dialect
             a session ends with its connection.
+        on_failure: ``raise``, or ``restart``: when the environment raises in a step or dies, or its session
+            is lost, the episode is truncated instead, with the cause as ``info["failure"]``, and the next
+            reset goes on, in a new environment if need be (:mod:`openenv_gym.envs.recovery`).
 
     Raises:
         ConnectFailed: if no server answers.
@@ -105,6 +108,7 @@ class OpenEnvGym(MadeAnew, AtariManners, gymnasium.Env[Any, Any]):
         connect_timeout: float | None = 10.0,
         wait_timeout: float | None = 10.0,
         resume_timeout: float | None = RESUME_SECONDS,
+        on_failure: str = "raise",
     ) -> None:
         self._remote = Remote(
             url,
@@ -125,6 +129,7 @@ class OpenEnvGym(MadeAnew, AtariManners, gymnasium.Env[Any, Any]):
                 connect_timeout=connect_timeout,
                 wait_timeout=wait_timeout,
                 resume_timeout=resume_timeout,
+                on_failure=on_failure,
             ),
         )
         signature = self._remote.signature

@@ -59,6 +59,9 @@ class OpenEnvVectorEnv(MadeAnew, VectorEnv[Any, Any, Any]):
         resume_timeout: seconds, but no more than ``timeout``, to try to go on with the session when the
             connection breaks; 0 does not try, ``None`` tries for as long as it takes. In the JSON dialect
             a session ends with its connection.
+        on_failure: ``raise``, or ``restart``: a lane whose environment raises in a step or dies, or whose
+            session is lost, ends its episode instead, truncated, with the cause as ``failure`` in its info,
+            and begins another as ever, without a seed (:mod:`openenv_gym.envs.recovery`).
 
     Raises:
         ConnectFailed: if a server does not answer.
@@ -98,6 +101,7 @@ class OpenEnvVectorEnv(MadeAnew, VectorEnv[Any, Any, Any]):
         connect_timeout: float | None = 10.0,
         wait_timeout: float | None = 10.0,
         resume_timeout: float | None = RESUME_SECONDS,
+        on_failure: str = "raise",
     ) -> None:
         mode = autoreset_mode.value if isinstance(autoreset_mode, AutoresetMode) else autoreset_mode
         remote = Remote(
@@ -119,6 +123,7 @@ class OpenEnvVectorEnv(MadeAnew, VectorEnv[Any, Any, Any]):
                 connect_timeout=connect_timeout,
                 wait_timeout=wait_timeout,
                 resume_timeout=resume_timeout,
+                on_failure=on_failure,
             ),
         )
         self._batches = Batches(remote)

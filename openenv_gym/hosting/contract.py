@@ -68,8 +68,8 @@ class Out(Protocol):
     ) -> None:
         """All lanes at once, as arrays with the lane axis first."""
 
-    def fail(self, lane: int, error: OpenEnvGymError, agent: int = 0) -> None:
-        """Say that a lane failed, and why."""
+    def fail(self, lane: int, error: OpenEnvGymError, agent: int = 0, *, final: bool = False) -> None:
+        """Say that a lane failed, and why; a final one has its next episode's first row behind it."""
 
     def flush(self) -> None:
         """Some lanes are done early: send what there is, if anyone wants it early."""
@@ -135,10 +135,11 @@ def attributed(during: str) -> Iterator[None]:
 _ADVICE = {"reset": "; reset again, or begin another session", "step": "; reset to go on"}
 
 
-def raised(error: BaseException, during: str) -> EnvironmentRaised:
-    """The environment's own exception as an error of this package."""
+def raised(error: BaseException, during: str, *, advise: bool = True) -> EnvironmentRaised:
+    """The environment's own exception as an error of this package, with advice to whoever must go on."""
     name = type(error).__name__
-    text = f"the environment raised {name} during {during}: {error}{_ADVICE.get(during, '')}"
+    advice = _ADVICE.get(during, "") if advise else ""
+    text = f"the environment raised {name} during {during}: {error}{advice}"
     failure = EnvironmentRaised(text, exception=name, during=during)
     frames = traceback.extract_tb(error.__traceback__)[-3:]
     where = "".join(f"  {frame.name}, line {frame.lineno}\n" for frame in frames)

@@ -5,21 +5,32 @@ The three autoreset modes are Gymnasium's (https://farama.org/Vector-Autoreset-M
 * ``NextStep``: the step after the end of an episode ignores its action and answers with the reset.
 * ``SameStep``: the step that ends an episode answers with a ``FINAL`` row and a ``RESET`` row.
 * ``Disabled``: an ended lane wants a reset; a step is refused.
+
+A step that raises leaves a lane that wants a reset. With ``on_failure="restart"`` it ends the episode
+instead, and the mode says what follows; and an environment whose reset raises is closed, built anew and
+reset again, two times before the reset has failed.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from enum import IntEnum
 from typing import Any
 
 import gymnasium
 
-from openenv_gym.errors import InvalidAction, InvalidArgument, OpenEnvGymError, ResetNeeded
+from openenv_gym.errors import InvalidAction, InvalidArgument, OpenEnvGymError, ResetNeeded, Side
 from openenv_gym.hosting.contract import FAILURES, Out, attributed, look_up, raised
 from openenv_gym.types import Phase, Signature, Slots
 
-__all__ = ["GymnasiumLanes", "spec_facts"]
+__all__ = ["RESETS", "GymnasiumLanes", "spec_facts"]
+
+RESETS = 3
+"""How often a lane that restarts is reset, in a new environment each time, until its reset has failed."""
+
+_log = logging.getLogger("openenv_gym.server")
 
 
 class _Life(IntEnum):
@@ -52,6 +63,7 @@ class GymnasiumLanes:
         built: Iterable[gymnasium.Env[Any, Any]] = (),
     ) -> None:
         self.signature = signature
+        self._factory = factory
         self._bare = bare
         self._envs: list[gymnasium.Env[Any, Any]] = list(built)
         try:
@@ -66,6 +78,7 @@ class GymnasiumLanes:
         self._autoresets = [0] * signature.lanes
         self._same_step = signature.autoreset == "SameStep"
         self._next_step = signature.autoreset == "NextStep"
+        self._restarts = signature.on_failure == "restart"
 
     def reset(
         self,
@@ -90,6 +103,19 @@ class GymnasiumLanes:
 
     def _reset_lane(self, lane: int, seed: int | None, options: dict[str, Any] | None, out: Out) -> None:
         self._life[lane] = _Life.FRESH
+        error = self._try_reset(lane, seed, options, out)
+        if error is not None and self._restarts and error.side is not Side.YOU:
+            error = self._reset_anew(lane, seed, options, out, error)
+        if error is not None:
+            out.fail(lane, error)
+            return
+        self._life[lane] = _Life.RUNNING
+        self._step_count[lane] = 0
+
+    def _try_reset(
+        self, lane: int, seed: int | None, options: dict[str, Any] | None, out: Out
+    ) -> OpenEnvGymError | None:
+        """Put the first row of an episode; or what the environment raises."""
         try:
             if seed is None and options is None:
                 observation, info = self._envs[lane].reset()
@@ -97,12 +123,34 @@ class GymnasiumLanes:
                 observation, info = self._envs[lane].reset(seed=seed, options=options)
             out.put(lane, Phase.RESET, observation, 0.0, False, False, info)
         except OpenEnvGymError as error:
-            out.fail(lane, error)
+            return error
         except FAILURES as error:  # the boundary to foreign code: one lane fails, the others go on
-            out.fail(lane, raised(error, "reset"))
-        else:
-            self._life[lane] = _Life.RUNNING
-            self._step_count[lane] = 0
+            return raised(error, "reset")
+        return None
+
+    def _reset_anew(
+        self,
+        lane: int,
+        seed: int | None,
+        options: dict[str, Any] | None,
+        out: Out,
+        error: OpenEnvGymError | None,
+    ) -> OpenEnvGymError | None:
+        """Reset a lane whose environment has failed to, in new ones."""
+        for _ in range(RESETS - 1):
+            _log.warning("lane %d of %s is built anew: %s", lane, self.signature.env_id, error)
+            with suppress(*FAILURES):  # it is broken, and has told what it had to tell
+                self._envs[lane].close()
+            try:
+                self._envs[lane] = self._factory()
+            except FAILURES as failure:  # the boundary to foreign code
+                error = raised(failure, "construction")
+                continue
+            self._steps[lane] = self._envs[lane].step
+            error = self._try_reset(lane, seed, options, out)
+            if error is None:
+                break
+        return error
 
     def step(self, slots: Slots | None, actions: Iterable[Any], out: Out) -> None:
         """Step the lanes in order, each with its action."""
@@ -124,13 +172,15 @@ class GymnasiumLanes:
             except OpenEnvGymError as error:
                 self._fail(lane, error, out)
             except FAILURES as error:  # the boundary to foreign code: one lane fails, the others go on
-                self._fail(lane, raised(error, "step"), out)
+                self._fail(lane, raised(error, "step", advise=not self._restarts), out)
 
     def _step_idle(self, lane: int, out: Out) -> None:
         """A step of a lane that is not in an episode."""
         if self._life[lane] == _Life.ENDED and self._next_step:
             self._autoresets[lane] += 1
             self._reset_lane(lane, None, None, out)
+            if self._restarts and self._life[lane] == _Life.FRESH:
+                self._life[lane] = _Life.ENDED  # the next step tries again
         else:
             why = "its episode has ended" if self._life[lane] == _Life.ENDED else "it was not reset yet"
             out.fail(lane, ResetNeeded(f"lane {lane} cannot step: {why}; call reset() first", lane=lane))
@@ -146,8 +196,15 @@ class GymnasiumLanes:
             self._life[lane] = _Life.ENDED
 
     def _fail(self, lane: int, error: OpenEnvGymError, out: Out) -> None:
-        self._life[lane] = _Life.FRESH
-        out.fail(lane, error)
+        if not self._restarts:
+            self._life[lane] = _Life.FRESH
+            out.fail(lane, error)
+            return
+        self._life[lane] = _Life.ENDED
+        out.fail(lane, error, final=self._same_step)
+        if self._same_step:
+            self._autoresets[lane] += 1
+            self._reset_lane(lane, None, None, out)
 
     def observe(self, lane: int, agent: int) -> Any:
         """Gymnasium has no question for the current observation."""

@@ -34,7 +34,7 @@ from openenv_gym.hosting.families import close_ids, family_of, load_plugin
 from openenv_gym.hosting.gymnasium import GymnasiumLanes, spec_facts
 from openenv_gym.hosting.vector import NativeVector
 from openenv_gym.spaces import deviations, kinds_of, layout_of, sample_legal
-from openenv_gym.types import AUTORESET_MODES, Autoreset, Signature
+from openenv_gym.types import AUTORESET_MODES, ON_FAILURE, Autoreset, OnFailure, Signature
 
 if TYPE_CHECKING:
     from openenv_gym.hosting.models import Models
@@ -120,12 +120,14 @@ class Source:
         )
         return lifted
 
-    def session_signature(self, lanes: int, autoreset: str, render_mode: str | None) -> Signature:
+    def session_signature(
+        self, lanes: int, autoreset: str, render_mode: str | None, on_failure: str = "raise"
+    ) -> Signature:
         """The signature of a session that asks for this.
 
         Raises:
             UnsupportedAutoreset: if the environment does not have the mode.
-            InvalidArgument: if it does not have the render mode, or so many lanes.
+            InvalidArgument: if it does not have the render mode, or so many lanes, or lanes that restart.
         """
         modes = self.signature.autoreset_modes
         mode = next((mode for mode in modes if mode == autoreset), None)
@@ -144,7 +146,20 @@ class Source:
         if lanes != 1 and len(self.signature.agents) > 1:
             raise InvalidArgument("a game of several agents is served one lane a session")
         shown = render_mode or self.signature.render_mode
-        return replace(self.signature, lanes=lanes, autoreset=mode, render_mode=shown)
+        signature = replace(self.signature, lanes=lanes, autoreset=mode, render_mode=shown)
+        return replace(signature, on_failure=self._checked_on_failure(on_failure))
+
+    def _checked_on_failure(self, asked: str) -> OnFailure:
+        found = next((known for known in ON_FAILURE if known == asked), None)
+        if found is None:
+            raise InvalidArgument(f"on_failure is one of {', '.join(ON_FAILURE)}, not {asked!r:.40}")
+        if found == "restart" and not self.separable:
+            raise InvalidArgument(
+                f"{self.signature.env_id} is a native vector environment, or a game of several agents, and "
+                "has no lanes that could restart one by one; leave out on_failure='restart', or serve "
+                "Gymnasium environments with vectorization='lanes'"
+            )
+        return found
 
     def check_view(self, view: str) -> None:
         """Refuse a view that is not offered.

@@ -60,15 +60,15 @@ class Recorder:
         """All lanes at once."""
         self._keep("put_batch", observation, reward, terminated, truncated, info, phase)
 
-    def fail(self, lane: int, error: OpenEnvGymError, agent: int = 0) -> None:
+    def fail(self, lane: int, error: OpenEnvGymError, agent: int = 0, *, final: bool = False) -> None:
         """A lane failed."""
-        self._keep("fail", lane, error, agent)
+        self._keep("fail", lane, error, agent, final=final)
 
     def flush(self) -> None:
         """All rows go together."""
 
-    def _keep(self, name: str, *args: Any) -> None:
-        self.puts.append(_pickled((name, args)))
+    def _keep(self, name: str, *args: Any, **names: Any) -> None:
+        self.puts.append(_pickled((name, args, names)))
 
 
 def _pickled(value: Any) -> bytes:

@@ -68,7 +68,7 @@ class FieldsAnswer:
         """A native vector environment has no typed view."""
         raise LayoutMismatch("a native vector environment is served in the array view only")
 
-    def fail(self, lane: int, error: OpenEnvGymError, agent: int = 0) -> None:
+    def fail(self, lane: int, error: OpenEnvGymError, agent: int = 0, *, final: bool = False) -> None:
         """The lane failed; so does the request."""
         self._error = error
 

@@ -25,6 +25,7 @@ from openenv_gym.server.crowds import Crowd, CrowdThread, LaneHost
 from openenv_gym.server.early import EarlyAttachment, Open
 from openenv_gym.server.isolation import InChild, sealed
 from openenv_gym.server.limits import Limits
+from openenv_gym.server.rebirth import Reborn
 from openenv_gym.server.sessions import Attachment, Session
 from openenv_gym.server.threads import CommonThread, Inline, Overdue, OwnThread, Runner
 from openenv_gym.server.whole import Alone, Tally, Whole
@@ -107,7 +108,9 @@ class House:
         self._check_hello(hello, native=protocol.native)
         choice = self.shelf.choose(hello.config)
         source = (self.shelf.have(choice) or await self._probed(choice)).seen_as(hello.view)
-        signature = source.session_signature(hello.lanes, hello.autoreset, choice.render_mode)
+        signature = source.session_signature(
+            hello.lanes, hello.autoreset, choice.render_mode, hello.on_failure
+        )
         await self._await_room(hello.lanes)
         self.active_lanes += hello.lanes
         self.active_sessions += 1
@@ -191,8 +194,10 @@ class House:
         alone = replace(signature, lanes=1)
         if self.limits.isolation == "process":
             host = self._sealed(source)
-            children = [InChild(host, alone, render_mode) for _ in range(signature.lanes)]
-            return Crowd([LaneHost(child.start, child.kill) for child in children], signature, name)
+            child = partial(InChild, host, alone, render_mode)
+            restarts = signature.on_failure == "restart"
+            lives = [Reborn(child) if restarts else child() for _ in range(signature.lanes)]
+            return Crowd([LaneHost(life.start, life.kill) for life in lives], signature, name)
         start = partial(source.hosted, alone, render_mode)
         return Crowd([LaneHost(start)] * signature.lanes, signature, name)
 

@@ -184,9 +184,9 @@ class InChild:
         """Put the rows of an answer where they belong."""
         alone = len(self.signature.agents) == 1
         while answer.tell() < answer.getbuffer().nbytes:
-            name, args = pickle.load(answer)
+            name, args, names = pickle.load(answer)
             try:
-                getattr(out, name)(*args)
+                getattr(out, name)(*args, **names)
             except OpenEnvGymError as error:
                 if name != "put" or not alone:
                     raise
@@ -195,9 +195,9 @@ class InChild:
     def _died(self, during: str) -> EnvironmentDied:
         self._wait_a_moment()
         code = self._end()
+        advice = "" if self.signature.on_failure == "restart" else "; its session is over, begin a new one"
         return EnvironmentDied(
-            f"the environment's process ended during {during}, {_how(code)}; its session is over, "
-            "begin a new one",
+            f"the environment's process ended during {during}, {_how(code)}{advice}",
             exit_code=code,
             during=during,
         )

@@ -248,13 +248,20 @@ class AnswerBuffer:
             dense.mark_views[3] = truncated
         self._batch_info = info or None
 
-    def fail(self, lane: int, error: OpenEnvGymError, agent: int = 0) -> None:
-        """Say that a lane failed: its row holds no observation, and the reason travels beside it."""
-        self._fail(lane, failure_of(error), agent)
+    def fail(self, lane: int, error: OpenEnvGymError, agent: int = 0, *, final: bool = False) -> None:
+        """Say that a lane failed: its row holds no observation, and the reason travels beside it.
 
-    def _fail(self, lane: int, failure: Failure, agent: int) -> None:
-        if self._dense is None:
-            self._failures[len(self._loose)] = failure
+        Args:
+            lane: that failed.
+            error: why.
+            agent: of the row.
+            final: whether the lane begins anew in this answer; the row goes behind, as ``FINAL`` ones do.
+        """
+        self._fail(lane, failure_of(error), agent, final=final)
+
+    def _fail(self, lane: int, failure: Failure, agent: int, *, final: bool) -> None:
+        if self._dense is None or final:
+            self._failures[len(self._loose) + (0 if self._dense is None else self._lanes)] = failure
             self._loose.append((lane, agent, Phase.FAILED, 0, None, 0.0, False, False, None))
         else:
             self._failures[lane] = failure
@@ -269,7 +276,8 @@ class AnswerBuffer:
         """The rows that an exact buffer of one lane gathered, as those of a lane here."""
         for index, (_, agent, phase, flags, row, reward, *rest) in enumerate(gathered.loose):
             if phase == Phase.FAILED:
-                self._fail(lane, renumbered(gathered.failures[index], lane), agent)
+                final = index + 1 < len(gathered.loose)  # by a row of its next episode
+                self._fail(lane, renumbered(gathered.failures[index], lane), agent, final=final)
                 continue
             dense = None if phase == Phase.FINAL else self._dense
             if self._aside is not None:

@@ -47,6 +47,7 @@ class Hello(Struct, frozen=True):
         nonce: drawn by the client for each session; claims the session again if its welcome is lost.
         generation: which of the hellos of one session this is, counted by the client.
         early: whether answers may come in parts, lanes that finish first in the first.
+        on_failure: ``restart`` for lanes that end their episode when their environment fails.
     """
 
     lanes: int = 1
@@ -59,6 +60,7 @@ class Hello(Struct, frozen=True):
     nonce: str = ""
     generation: int = 0
     early: bool = False
+    on_failure: str = "raise"
 
 
 class Welcome(Struct, frozen=True):

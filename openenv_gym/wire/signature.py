@@ -17,7 +17,7 @@ __all__ = ["from_plain", "layouts_of", "to_plain"]
 _MAX_ELEMENTS = 2**24
 """Numbers in one space of a server's signature: 160 frames of an Atari screen."""
 
-_FACTS = ("env_id", "lanes", "autoreset", "vector", "render_mode")
+_FACTS = ("env_id", "lanes", "autoreset", "on_failure", "vector", "render_mode")
 
 
 def to_plain(signature: Signature) -> dict[str, Any]:
@@ -52,6 +52,7 @@ def from_plain(data: Mapping[str, Any]) -> Signature:
             lanes=int(data["lanes"]),
             autoreset=data["autoreset"],
             autoreset_modes=tuple(mode for mode in data["autoreset_modes"] if mode in AUTORESET_MODES),
+            on_failure="restart" if data.get("on_failure") == "restart" else "raise",
             vector=bool(data["vector"]),
             metadata=dict(data["metadata"]),
             render_mode=data["render_mode"],

@@ -76,7 +76,7 @@ class Collected:
             )
         )
 
-    def fail(self, lane: int, error: OpenEnvGymError, agent: int = 0) -> None:
+    def fail(self, lane: int, error: OpenEnvGymError, agent: int = 0, *, final: bool = False) -> None:
         """A lane failed."""
         assert lane not in self.failures, "a lane fails once an answer"
         self.failures[lane] = error
