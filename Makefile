@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LEARNING := $(VENV)/.learning
 WORKERS ?= 2
+FUZZ_SECONDS ?= 300
 # PYTHON=/path/to/python3.12 chooses the interpreter; otherwise the newest suitable one on PATH is
 # taken. 3.14 comes last, because Box2D has no wheel for it and the tests of LunarLander fall away.
 PYTHON ?=
@@ -20,7 +21,7 @@ export PYGAME_HIDE_SUPPORT_PROMPT := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick lint format coverage bench stock envpool trainers clean
+.PHONY: help demo test quick lint format coverage bench soak fuzz stock envpool trainers clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -55,6 +56,12 @@ bench: $(LEARNING) stock envpool ## Steps per second beside the alternatives, an
 	@$(BIN)/python -m benchmarks.slow
 	@$(BIN)/python -m benchmarks.sessions
 	@$(BIN)/python -m benchmarks.start
+
+soak: $(LEARNING) ## Twenty million steps with cuts, and memory that must stay flat
+	@$(BIN)/python -m benchmarks.soak
+
+fuzz: $(READY) ## Atheris on both decoders, FUZZ_SECONDS each; what it finds is put here
+	@$(BIN)/python -m tests.fuzz.decoders --seconds $(FUZZ_SECONDS)
 
 # Here and not in the first test that asks for it, whose time limit it would use up.
 stock: $(READY)

@@ -8,6 +8,8 @@ brings matplotlib and Atari (``pip install -e '.[dev]'``), and Linux, for its ``
 Stable-Baselines3 is measured where it is installed (``.[dev,learning]``); the stock peer and EnvPool get
 virtual environments of their own, which are built once. What is missing is named, and left out.
 
+``soak`` asks another sort of question, whether anything grows, and fails when it does.
+
 Which file holds what:
 
 - ``cases``: what is compared, and what is claimed of it; ``alternation``: the measuring;

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
     from benchmarks.alternation import CaseResult
 
-__all__ = ["draw", "draw_seconds"]
+__all__ = ["draw", "draw_course", "draw_seconds"]
 
 OURS = "#1f6f8b"
 OTHERS = "#b9bec4"
 INK = "#2b2f33"
+BARS = "bar: median of the rounds, thick line: middle half, thin line: min to max"
 
 
 def draw(run: Run, folder: Path) -> Path:
@@ -34,7 +35,7 @@ def draw(run: Run, folder: Path) -> Path:
     for result, axis in zip(cases, axes, strict=True):
         _draw_case(result, axis)
     path = folder / f"{run.benchmark}.png"
-    _save(figure, path, run.question, f"{run.command}, {run.started[:10]}, {run.machine}")
+    _save(figure, path, run.question, f"{BARS}\n{run.command}, {run.started[:10]}, {run.machine}")
     return path
 
 
@@ -56,6 +57,38 @@ def draw_seconds(path: Path, question: str, ran: str, groups: Mapping[str, Mappi
             axis, group, {name: f"{1e3 * spread.median:.0f} ms" for name, spread in group.items()}, OURS
         )
         axis.set_title(f"{title} (seconds)", loc="left", fontsize=10, color=INK)
+    _save(figure, path, question, f"{BARS}\n{ran}")
+
+
+def draw_course(
+    path: Path,
+    question: str,
+    ran: str,
+    across: tuple[str, Sequence[float]],
+    up: tuple[str, Mapping[str, Sequence[float]]],
+) -> None:
+    """Draw how some figures went, a line for each.
+
+    Args:
+        path: of the picture.
+        question: its title.
+        ran: when, where and by which command.
+        across: what the figures go over, and where on it each was taken.
+        up: what they are of, and name -> figures.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+    """
+    figure, (axis,) = _figure([6])
+    for (name, figures), style in zip(up[1].items(), ("-", "--", ":", "-."), strict=False):
+        axis.plot(across[1], figures, style, label=name, color=INK, linewidth=1.4)
+    axis.set_xlabel(across[0], fontsize=9, color=INK)
+    axis.set_ylabel(up[0], fontsize=9, color=INK)
+    axis.set_ylim(bottom=0)
+    axis.tick_params(axis="both", length=0, colors=INK, labelsize=8)
+    axis.grid(color="#e3e6e9", linewidth=0.8)
+    axis.spines[:].set_visible(False)
+    axis.legend(frameon=False, fontsize=9)
     _save(figure, path, question, ran)
 
 
@@ -74,7 +107,7 @@ def _figure(bars: list[int]) -> tuple[Figure, list[Axes]]:
 def _save(figure: Figure, path: Path, question: str, ran: str) -> None:
     figure.suptitle(question, x=0.01, ha="left", fontsize=13, color=INK)
     figure.supxlabel(
-        f"bar: median of the rounds, thick line: middle half, thin line: min to max\n{ran}",
+        ran,
         x=0.01,
         ha="left",
         fontsize=7.5,

@@ -20,7 +20,7 @@ from openenv_gym.client.early import EarlyClient
 from openenv_gym.envs.lane import Failed, FieldsLane
 from openenv_gym.envs.promises import Promises
 from openenv_gym.envs.several import Several
-from openenv_gym.errors import InvalidArgument, LayoutMismatch, OpenEnvGymError
+from openenv_gym.errors import Closed, InvalidArgument, LayoutMismatch, OpenEnvGymError
 from openenv_gym.hosting.views import reader_of
 from openenv_gym.spaces import Kind, coerce, compile_iterator, from_plain, layout_of, to_plain
 from openenv_gym.types import Rows, Signature, Slots
@@ -139,7 +139,7 @@ class FieldsLanes(Several[FieldsLane]):
         self._out = AnswerBuffer(observation, kinds, signature.lanes, exact=True)
         self._codec = NativeCodec()
         self._codec.agree(signature.lanes, observation, self._action)
-        self._dense = True
+        self._dense, self._broken = True, False
 
     def send_reset(
         self,
@@ -236,9 +236,12 @@ class FieldsLanes(Several[FieldsLane]):
     @contextmanager
     def _whole(self) -> Iterator[None]:
         """Close all if it is interrupted: an answer that is still to come must not be the next one's."""
+        if self._broken:
+            raise Closed("a request that was interrupted has closed these sessions; make a new environment")
         try:
             yield
         except BaseException:
+            self._broken = True
             self.close()
             raise
 

@@ -38,9 +38,10 @@ from openenv_gym.errors import (
     ResetNeeded,
     UnsupportedSpace,
 )
-from openenv_gym.spaces import Kind, from_schema, kinds_of, layout_of
+from openenv_gym.spaces import Kind, kinds_of, layout_of
 from openenv_gym.types import AUTORESET_MODES, ON_FAILURE, Autoreset, Rows, Signature
 from openenv_gym.version import __version__
+from openenv_gym.wire import signature as signatures
 from openenv_gym.wire.messages import Hello
 
 __all__ = ["Options", "Remote", "Spaces", "hello_for", "lanes_at"]
@@ -406,8 +407,8 @@ def _signature_of(
         signature = Signature(
             env_id=str(exact["env_id"]),
             agents=("agent",),
-            observation_spaces=(from_schema(exact["observation_spaces"][0]),),
-            action_spaces=(from_schema(exact["action_spaces"][0]),),
+            observation_spaces=signatures.spaces_of([exact["observation_spaces"][0]], lanes),
+            action_spaces=signatures.spaces_of([exact["action_spaces"][0]], lanes),
             lanes=lanes,
             autoreset=autoreset,
             metadata=dict(exact["metadata"]),

@@ -132,7 +132,7 @@ class House:
             try:
                 return await self.whole.take(lanes)
             except CapacityReached:
-                if lanes > self.limits.max_lanes or not await self._make_room():
+                if not await self._make_room():
                     raise
 
     async def _make_room(self) -> bool:
@@ -279,6 +279,13 @@ class House:
     def _check_hello(self, hello: Hello, *, native: bool) -> None:
         if type(hello.lanes) is not int or hello.lanes < 1:
             raise InvalidArgument(f"a session has at least one lane, not {hello.lanes!r:.40}")
+        if hello.lanes > self.limits.max_lanes:  # before anything is tried out, or counted, for its sake
+            raise CapacityReached(
+                f"{hello.lanes!r:.20} lanes were asked for, of {self.limits.max_lanes} that there are; "
+                "ask for fewer, or have the operator raise max_lanes (--max-lanes)",
+                active_lanes=self.active_lanes,
+                max_lanes=self.limits.max_lanes,
+            )
         if native and hello.view == "typed":
             raise InvalidArgument("the typed view is spoken in JSON; leave out the subprotocol, or the view")
         self.source.check_view(hello.view)

@@ -24,10 +24,11 @@ from openenv_gym.spaces.rows import (
     write_batch,
 )
 from openenv_gym.spaces.sampling import legal_mask, sample_legal
-from openenv_gym.spaces.schema import from_schema, identical, to_schema
+from openenv_gym.spaces.schema import ELEMENT_LIMIT, from_schema, from_schemas, identical, to_schema
 from openenv_gym.spaces.whole import compile_restorer, concatenated, same_value, split
 
 __all__ = [
+    "ELEMENT_LIMIT",
     "INEXACT",
     "Kind",
     "Layout",
@@ -47,6 +48,7 @@ __all__ = [
     "deviations",
     "from_plain",
     "from_schema",
+    "from_schemas",
     "identical",
     "kinds_of",
     "layout_of",

@@ -9,6 +9,7 @@ dtypes.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from gymnasium import Space
@@ -18,7 +19,7 @@ from openenv_gym.spaces.schema_reader import DEPTH_LIMIT, ELEMENT_LIMIT, KEY, Sc
 from openenv_gym.spaces.schema_writer import write_schema
 from openenv_gym.types import Plain
 
-__all__ = ["DEPTH_LIMIT", "ELEMENT_LIMIT", "from_schema", "identical", "to_schema"]
+__all__ = ["DEPTH_LIMIT", "ELEMENT_LIMIT", "from_schema", "from_schemas", "identical", "to_schema"]
 
 
 def to_schema(space: Space[Any], *, exact: bool = True) -> dict[str, Plain]:
@@ -72,3 +73,13 @@ def from_schema(schema: Plain, *, max_elements: int = ELEMENT_LIMIT) -> Space[An
         ProtocolViolation: the schema is malformed, or larger than the limits; the message says where.
     """
     return SchemaReader(max_elements).read(schema)
+
+
+def from_schemas(schemas: Iterable[Plain], *, max_elements: int = ELEMENT_LIMIT) -> tuple[Space[Any], ...]:
+    """Build several spaces that a peer described, whose rows have at most so many numbers in all.
+
+    Raises:
+        ProtocolViolation: a schema is malformed, or they are larger than the limits.
+    """
+    reader = SchemaReader(max_elements)
+    return tuple([reader.read(schema) for schema in schemas])

@@ -29,8 +29,8 @@ from openenv_gym.types import Plain
 
 __all__ = ["COPY_LIMIT", "DEPTH_LIMIT", "ELEMENT_LIMIT", "KEY", "LENGTH_LIMIT", "VERSION", "SchemaReader"]
 
-ELEMENT_LIMIT = 2**28
-"""The most numbers that one row of a space may have, all its leaves together."""
+ELEMENT_LIMIT = 2**24
+"""The most numbers that one row of a space may have, in all its leaves: 160 frames of an Atari screen."""
 DEPTH_LIMIT = 32
 """The most containers within one another, and the most axes of an array."""
 COPY_LIMIT = 2**12

@@ -325,8 +325,11 @@ class ClientProtocol:
                 )
         if isinstance(self._codec, NativeCodec):
             self._codec.agree(self.signature.lanes, observation, action, agents=len(self.signature.agents))
+        most = welcome.limits.get("max_message_bytes", math.inf)
+        if type(most) not in (int, float):
+            raise ProtocolViolation(f"the server's max_message_bytes is {most!r:.80}; a number was expected")
         self.limits, self.server = welcome.limits, welcome.server
-        self._max_bytes = self.limits.get("max_message_bytes", math.inf)
+        self._max_bytes = most
         self._welcomed = welcome
         self.state = ClientState.OPEN
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gymnasium import Space
 
 from openenv_gym.errors import ProtocolViolation
+from openenv_gym.spaces import ELEMENT_LIMIT, Layout, from_schemas, layout_of, to_schema
 from openenv_gym.spaces import Kind as LeafKind
-from openenv_gym.spaces import Layout, from_schema, layout_of, to_schema
-from openenv_gym.types import AUTORESET_MODES, Signature
+from openenv_gym.types import AUTORESET_MODES, Plain, Signature
 
-__all__ = ["from_plain", "layouts_of", "to_plain"]
+__all__ = ["from_plain", "layouts_of", "spaces_of", "to_plain"]
 
-_MAX_ELEMENTS = 2**24
-"""Numbers in one space of a server's signature: 160 frames of an Atari screen."""
+_BATCH_LIMIT = 2**28
+"""The most numbers in the rows of all lanes: a few hundred bytes could otherwise ask for all memory."""
 
 _FACTS = ("env_id", "lanes", "autoreset", "on_failure", "vector", "render_mode")
 
@@ -44,12 +44,13 @@ def from_plain(data: Mapping[str, Any]) -> Signature:
         ProtocolViolation: if it is not one.
     """
     try:
+        lanes = int(data["lanes"])
         signature = Signature(
             env_id=str(data["env_id"]),
             agents=tuple(str(name) for name in data["agents"]),
-            observation_spaces=tuple(_space(schema) for schema in data["observation_spaces"]),
-            action_spaces=tuple(_space(schema) for schema in data["action_spaces"]),
-            lanes=int(data["lanes"]),
+            observation_spaces=spaces_of(data["observation_spaces"], lanes),
+            action_spaces=spaces_of(data["action_spaces"], lanes),
+            lanes=lanes,
             autoreset=data["autoreset"],
             autoreset_modes=tuple(mode for mode in data["autoreset_modes"] if mode in AUTORESET_MODES),
             on_failure="restart" if data.get("on_failure") == "restart" else "raise",
@@ -73,8 +74,13 @@ def from_plain(data: Mapping[str, Any]) -> Signature:
     return signature
 
 
-def _space(schema: Any) -> Space[Any]:
-    return from_schema(schema, max_elements=_MAX_ELEMENTS)
+def spaces_of(schemas: Iterable[Plain], lanes: int) -> tuple[Space[Any], ...]:
+    """The spaces of all agents, if batches of so many lanes can be had of them.
+
+    Raises:
+        ProtocolViolation: if they are malformed, or too large.
+    """
+    return from_schemas(schemas, max_elements=min(ELEMENT_LIMIT, _BATCH_LIMIT // max(lanes, 1)))
 
 
 def layouts_of(signature: Signature) -> tuple[Layout | None, Layout | None]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -20,7 +23,7 @@ from openenv_gym.server.house import House
 from openenv_gym.server.limits import Limits
 from openenv_gym.wire.client import ClientProtocol
 from openenv_gym.wire.codecs.native import SUBPROTOCOL, NativeCodec
-from openenv_gym.wire.messages import Hello, Welcome
+from openenv_gym.wire.messages import Close, Hello, Welcome
 from openenv_gym.wire.server import ServerProtocol
 from tests.environments import Counter, Sleeper
 from tests.served import eventually, health
@@ -183,13 +186,57 @@ def test_a_server_that_ends_does_not_wait_for_those_who_are_gone() -> None:
 @pytest.mark.parametrize("env", [Counter, Sleeper])
 def test_a_thousand_clients_that_vanish_leave_nothing(env: type[Counter]) -> None:
     with serve_gym(env, port=0, block=False, resume_grace=0.2) as server:
-        vanish(server, 5)
-        threads, files = threading.active_count(), open_files()
-        vanish(server, 1000)
-        assert eventually(lambda: threading.active_count() <= threads)
-        assert eventually(lambda: open_files() <= files)
+        vanish(server, 50)
+        with nothing_left_of(1000):
+            vanish(server, 1000)
         house = server.house  # a session is gone before the last of it is closed, and its lanes free
         assert eventually(lambda: house.active_lanes == house.active_sessions == house.parked == 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("env", [Counter, Sleeper])
+def test_a_session_that_is_claimed_a_thousand_times_leaves_nothing_of_the_connections(
+    env: type[Counter],
+) -> None:
+    with serve_gym(env, port=0, block=False) as server:
+        first = Wire(server, HELLO)
+        hello = replace(HELLO, attach=first.welcome().token)
+        first.reset()
+
+        def claim(generations: range) -> None:
+            for generation in generations:
+                wire = Wire(server, replace(hello, generation=generation))
+                welcome = wire.welcome()
+                assert welcome.resumed and welcome.received == 1
+                wire.cut()
+
+        claim(range(1, 201))
+        first.close()
+        with nothing_left_of(1000):
+            claim(range(201, 1201))
+            assert eventually(lambda: server.house.parked == 1)
+        assert server.house.active_sessions == 1
+        last = Wire(server, replace(hello, generation=1201))
+        assert last.welcome().received == 1
+        last.transport.send(NativeCodec().encode(Close()))
+        assert eventually(lambda: server.house.active_sessions == 0)
+        last.close()
+
+
+@contextmanager
+def nothing_left_of(cycles: int) -> Iterator[None]:
+    """Threads and descriptors are as many as before, and not one object of each cycle is still there."""
+    gc.collect()
+    threads, files, blocks = threading.active_count(), open_files(), sys.getallocatedblocks()
+    yield
+    assert eventually(lambda: threading.active_count() <= threads)
+    assert eventually(lambda: open_files() <= files)
+
+    def grown() -> int:
+        gc.collect()
+        return sys.getallocatedblocks() - blocks
+
+    assert eventually(lambda: grown() < cycles // 2)
 
 
 def vanish(server: GymServer, count: int) -> None:

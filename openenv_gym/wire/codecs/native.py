@@ -88,7 +88,16 @@ class NativeCodec:
     def agree(
         self, lanes: int, observation: Layout | None, action: Layout | None, *, agents: int = 1
     ) -> None:
-        """What the hello and the welcome settled; needed before any step or answer."""
+        """What the hello and the welcome settled; needed before any step or answer.
+
+        Raises:
+            ProtocolViolation: if a step of every lane would be larger than memory is kept for.
+        """
+        if action is not None and action.nbytes(lanes) > _STEP_LIMIT:
+            raise ProtocolViolation(
+                f"the actions of {lanes} lanes take {action.nbytes(lanes)} bytes; a step has at most "
+                f"{_STEP_LIMIT}: ask for fewer lanes"
+            )
         self._lanes, self._agents = lanes, agents
         self._observation, self._action = observation, action
         self._dense_slots = Slots.dense(lanes)
@@ -275,6 +284,8 @@ class NativeCodec:
             raise ProtocolViolation("an answer has a row of a lane or an agent that is not there")
 
 
+_STEP_LIMIT = 2**28
+"""Each end keeps a buffer of a step of every lane; this is the most that it keeps on its peer's word."""
 _DENSE_COLUMNS = MessageFlag.DENSE | MessageFlag.COLUMNS
 _TRAILER = MessageFlag.TRAILER
 _HOT_ANSWER = _DENSE_COLUMNS | _TRAILER
