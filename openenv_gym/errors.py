@@ -11,6 +11,7 @@ May be imported from anywhere; imports nothing of the package. The tree::
     │   │   ├── UnknownType      a message of a type that nobody knows
     │   │   └── MessageTooLarge  a message of more bytes than the other end takes
     │   ├── UnsupportedSpace     (TypeError)   a space that has no schema or no layout
+    │   │   └── SpaceUnknown     a space that its server does not tell, and no hint either
     │   ├── UnsupportedAutoreset (ValueError)  an autoreset mode the environment does not have
     │   ├── ResetNeeded          a step before the first reset, or after the end of an episode
     │   ├── OutOfTurn            a step is still to be taken, or none was sent
@@ -69,6 +70,7 @@ __all__ = [
     "ResetNeeded",
     "ServerClosed",
     "Side",
+    "SpaceUnknown",
     "Unauthorized",
     "UnknownSession",
     "UnknownType",
@@ -171,6 +173,15 @@ class UnsupportedSpace(CallerError, TypeError):
     """A space has no schema, or no fixed layout where one is needed."""
 
     code = "UNSUPPORTED_SPACE"
+
+
+class SpaceUnknown(UnsupportedSpace):
+    """A server does not tell its spaces, and nothing else does; field ``open`` has each field that lacks one.
+
+    The message names for each the hint that closes it.
+    """
+
+    code = "SPACE_UNKNOWN"
 
 
 class UnsupportedAutoreset(CallerError, ValueError):

@@ -1,8 +1,8 @@
 """Gymnasium spaces across a network, exact to the bit: schemas, layouts, rows, actions, plain data.
 
-Pure: no input or output, no clock, no thread. Knows all of Gymnasium's own spaces; a further one is a
-function registered in each of the modules, and until then an
-:class:`~openenv_gym.errors.UnsupportedSpace`. Imports only ``errors`` and ``types``.
+Pure: no input or output, no clock, no thread. Knows all of Gymnasium's own spaces, and texts of any
+characters (:class:`OpenText`); a further one is a function registered in each of the modules, and until
+then an :class:`~openenv_gym.errors.UnsupportedSpace`. Imports only ``errors`` and ``types``.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from openenv_gym.spaces.actions import coerce, coerce_one, compile_iterator
 from openenv_gym.spaces.breaches import breaches
 from openenv_gym.spaces.deviations import deviations
 from openenv_gym.spaces.layout import Layout, Leaf, layout_of
+from openenv_gym.spaces.open_text import OpenText
 from openenv_gym.spaces.plain import from_plain, to_plain
 from openenv_gym.spaces.plain_rows import INEXACT, compile_plain_reader, compile_plain_writer
 from openenv_gym.spaces.ranges import compile_range_check
@@ -33,6 +34,7 @@ __all__ = [
     "Kind",
     "Layout",
     "Leaf",
+    "OpenText",
     "assign_rows",
     "breaches",
     "coerce",

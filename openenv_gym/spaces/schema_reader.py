@@ -25,6 +25,7 @@ from gymnasium.spaces import (
 from openenv_gym.errors import ProtocolViolation
 from openenv_gym.spaces.bounds import decode_array, decode_dtype, decode_integer
 from openenv_gym.spaces.casting import limits, shortened, shown
+from openenv_gym.spaces.open_text import LENGTH_LIMIT, OpenText
 from openenv_gym.types import Plain
 
 __all__ = ["COPY_LIMIT", "DEPTH_LIMIT", "ELEMENT_LIMIT", "KEY", "LENGTH_LIMIT", "VERSION", "SchemaReader"]
@@ -35,8 +36,6 @@ DEPTH_LIMIT = 32
 """The most containers within one another, and the most axes of an array."""
 COPY_LIMIT = 2**12
 """The most spaces that Gymnasium may copy for the batches of Graph and of a stacked Sequence."""
-LENGTH_LIMIT = 2**63 - 2
-"""The longest text, by which Gymnasium can still draw a length."""
 VERSION = 1
 """The version of the description under ``"gymnasium"`` that is written, and the only one that is read."""
 KEY = "gymnasium"
@@ -62,6 +61,7 @@ class SchemaReader:
             "MultiBinary": self._multi_binary,
             "MultiDiscrete": self._multi_discrete,
             "OneOf": self._one_of,
+            "OpenText": self._open_text,
             "Sequence": self._sequence,
             "Text": self._text,
             "Tuple": self._tuple,
@@ -192,6 +192,12 @@ class SchemaReader:
         # Gymnasium's empty batch holds a text of the least length.
         self._spend((least + len(characters),), path)
         return Text(greatest, min_length=least, charset=characters)
+
+    def _open_text(self, node: dict[str, Any], schema: dict[str, Any], path: str, depth: int) -> Space[Any]:
+        least = decode_integer(node.get("min_length"), f"{path}.min_length", 0, self._max_elements)
+        greatest = decode_integer(node.get("max_length"), f"{path}.max_length", least, LENGTH_LIMIT)
+        self._spend((least,), path)
+        return OpenText(least, greatest)
 
     def _copied(self, schema: Plain, path: str, depth: int) -> Space[Any]:
         """Read a space that Gymnasium will copy for a batch of one, and count it twice.

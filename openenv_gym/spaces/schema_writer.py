@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from openenv_gym.errors import UnsupportedSpace
 from openenv_gym.spaces.bounds import LIST_LIMIT, encode_array, uniform
+from openenv_gym.spaces.open_text import OpenText
 from openenv_gym.spaces.schema_reader import DEPTH_LIMIT, ELEMENT_LIMIT, KEY, LENGTH_LIMIT, VERSION
 from openenv_gym.types import Plain
 
@@ -199,6 +200,15 @@ def _schema_of_text(space: Text, path: str, depth: int) -> dict[str, Plain]:
     if characters:  # an empty class is no regular expression in every language
         schema["pattern"] = f"^[{_SPECIAL.sub(_ESCAPED, characters)}]*$"
     return {**schema, KEY: node}
+
+
+@_schema_of.register(OpenText)
+def _schema_of_open_text(space: OpenText, path: str, depth: int) -> dict[str, Plain]:
+    bounds = {"minLength": space.min_length}
+    if space.max_length < LENGTH_LIMIT:
+        bounds["maxLength"] = space.max_length
+    node = _node("OpenText", min_length=space.min_length, max_length=space.max_length)
+    return {"type": "string", **bounds, KEY: node}
 
 
 _SPECIAL = re.compile(r"[\\\]\[^-]")

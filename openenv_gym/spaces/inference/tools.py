@@ -1,0 +1,98 @@
+"""Actions of an environment whose actions are calls of tools: which tool, and its arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from openenv_gym.errors import ProtocolViolation
+from openenv_gym.spaces.casting import shown
+from openenv_gym.spaces.inference.evidence import Evidence
+from openenv_gym.spaces.inference.hints import Hint
+from openenv_gym.spaces.inference.nodes import Node, NodeReader
+from openenv_gym.spaces.inference.writings import Writing, object_writing
+from openenv_gym.types import Plain
+
+__all__ = ["TOOL_LIMIT", "call_of", "listed_tools", "tool_writings"]
+
+TOOL_LIMIT = 1024
+"""The most tools of one environment."""
+
+_CALL = {"tool_name", "arguments"}
+_LISTS = ("reset.tools", "reset.tools_list", "reset.metadata.tools", "state.tools")
+
+
+def call_of(node: Node) -> Node | None:
+    """The object that calls a tool, if an action may be one: itself, or a variant of a union."""
+    for each in node.variants or (node,):
+        if each.fields.keys() >= _CALL:
+            return each
+    return None
+
+
+def listed_tools(evidence: Evidence) -> Sequence[Mapping[str, Plain]] | None:
+    """The tools that were named, to the caller or in an answer."""
+    if evidence.tools is not None:
+        return evidence.tools
+    for path in _LISTS:
+        found = evidence.fact(path)
+        if (
+            isinstance(found, list)
+            and found
+            and all(isinstance(tool, dict) and "name" in tool for tool in found)
+        ):
+            return found
+    return None
+
+
+def tool_writings(
+    call: Node, tools: Sequence[Mapping[str, Plain]], hints: Mapping[str, Hint]
+) -> list[tuple[str, Writing]]:
+    """Each tool's name, and how calls of it are chosen and written.
+
+    Raises:
+        ProtocolViolation: the list is malformed or too long.
+    """
+    if len(tools) > TOOL_LIMIT:
+        raise ProtocolViolation(f"the server lists {len(tools)} tools; at most {TOOL_LIMIT} are read")
+    found: dict[str, Writing] = {}
+    for tool in tools:
+        name = tool.get("name") if isinstance(tool, Mapping) else None
+        if not isinstance(name, str) or name in found:
+            raise ProtocolViolation(f"the server lists a tool without a name of its own: {shown(name)}")
+        found[name] = _tool(call, name, tool, hints)
+    return list(found.items())
+
+
+def _tool(call: Node, name: str, tool: Mapping[str, Plain], hints: Mapping[str, Hint]) -> Writing:
+    schema = tool.get("input_schema", tool.get("inputSchema")) or {"type": "object"}
+    node = NodeReader(schema, f"tool {name[:40]}").read()
+    prefix = f"action.{name}."
+    said = {path.removeprefix(prefix): hint for path, hint in hints.items() if path.startswith(prefix)}
+    arguments = object_writing(node, free=True, hints=said)
+    if not isinstance(arguments, Writing):
+        raise ProtocolViolation(f"tool {name[:40]}: {arguments.why}; pass hints for its arguments")
+    constants = {"tool_name": name, **_verb(call)}
+    return Writing(
+        arguments.space,
+        partial(_write_call, constants, arguments.write),
+        arguments.evidence,
+        arguments.confidence,
+        arguments.labels,
+    )
+
+
+def _verb(call: Node) -> dict[str, Any]:
+    """The fields beside it that say that a tool is called, where there is a choice of what to do."""
+    verbs = {}
+    for name, node in call.fields.items():
+        if node.kind == "choice" and name not in _CALL:
+            calling = [value for value in node.choices if isinstance(value, str) and "call" in value.lower()]
+            if len(calling) == 1:
+                verbs[name] = calling[0]
+    return verbs
+
+
+def _write_call(constants: Mapping[str, Plain], write: Any, action: Any) -> dict[str, Plain]:
+    return {**constants, "arguments": write(action)}
