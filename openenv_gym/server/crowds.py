@@ -14,6 +14,7 @@ crowd only deals out and collects.
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -28,6 +29,7 @@ from openenv_gym.types import Signature, Slots
 from openenv_gym.wire.answers import AnswerBuffer, Gathered
 
 __all__ = [
+    "DEAL_SECONDS",
     "Crowd",
     "CrowdThread",
     "Done",
@@ -41,6 +43,10 @@ __all__ = [
     "state_work",
     "step_work",
 ]
+
+DEAL_SECONDS = 1e-3
+_AT_ONCE = 32
+_DEALT_PART = 0.15
 
 Work: TypeAlias = Callable[[HostedEnv, Out], Any]
 """What one lane shall do: with its environment, and where its rows go."""
@@ -170,10 +176,21 @@ class Crowd:
         hosts: of each lane, as environments of one lane.
         signature: of the session.
         name: of the session, for its threads.
+        step_seconds: what a step of one lane takes, about.
+
+    Attributes:
+        at_once: how many lanes to give their work at once, and as many each :data:`DEAL_SECONDS`, to take
+            each as it finishes. Lanes that all wake at once wait in line for the interpreter's lock, and
+            whoever tells of the first waits with them: 256 lanes of 100 ms made the first 64 wait for
+            the last. What they begin later is a small part of a step.
     """
 
-    def __init__(self, hosts: Sequence[LaneHost], signature: Signature, name: str) -> None:
+    def __init__(
+        self, hosts: Sequence[LaneHost], signature: Signature, name: str, step_seconds: float
+    ) -> None:
         self.signature = signature
+        deals = max(1.0, _DEALT_PART * step_seconds / DEAL_SECONDS)
+        self.at_once = max(_AT_ONCE, math.ceil(len(hosts) / deals))
         layout = layout_of(signature.observation_spaces[0])
         kinds = tuple(map(Kind, signature.kinds))
         self._lanes = [

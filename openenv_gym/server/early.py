@@ -32,6 +32,7 @@ from openenv_gym.errors import (
 )
 from openenv_gym.hosting.contract import FAILURES, raised
 from openenv_gym.server.crowds import (
+    DEAL_SECONDS,
     Crowd,
     Done,
     Work,
@@ -291,9 +292,18 @@ class EarlyAttachment(Attachment):
     def _start(self, request: Open, lanes: Sequence[int], works: Sequence[Work]) -> None:
         self.open[request.seq] = request
         self._busy.update(dict.fromkeys(lanes, request))
-        for lane, work in zip(lanes, works, strict=True):
-            self._crowd.do(lane, work, lambda done: self._leave(request, done))
         request.stop = self._watch(self, request)
+        self._deal(request, deque(zip(lanes, works, strict=True)))
+
+    def _deal(self, request: Open, works: deque[tuple[int, Work]]) -> None:
+        """Give some lanes their work, and the others later: see :attr:`Crowd.at_once`."""
+        if request.seq not in self.open:
+            return  # the process of one of them has died, and the session with it
+        for _ in range(min(self._crowd.at_once, len(works))):
+            lane, work = works.popleft()
+            self._crowd.do(lane, work, lambda done: self._leave(request, done))
+        if works:
+            self._loop.call_later(DEAL_SECONDS, self._deal, request, works)
 
     def _leave(self, request: Open, done: Done) -> None:
         """Leave what a lane has done, on that lane's thread."""

@@ -197,9 +197,10 @@ class House:
             child = partial(InChild, host, alone, render_mode)
             restarts = signature.on_failure == "restart"
             lives = [Reborn(child) if restarts else child() for _ in range(signature.lanes)]
-            return Crowd([LaneHost(life.start, life.kill) for life in lives], signature, name)
+            hosts = [LaneHost(life.start, life.kill) for life in lives]
+            return Crowd(hosts, signature, name, source.step_seconds)
         start = partial(source.hosted, alone, render_mode)
-        return Crowd([LaneHost(start)] * signature.lanes, signature, name)
+        return Crowd([LaneHost(start)] * signature.lanes, signature, name, source.step_seconds)
 
     def _sealed(self, source: Source) -> bytes:
         """What a child is given to build; what clients choose is sealed anew for each session."""
