@@ -27,6 +27,7 @@ from openenv_gym.types import Phase, Signature, Slots
 
 __all__ = ["RESETS", "GymnasiumLanes", "spec_facts"]
 
+_STEP = int(Phase.STEP)  # an enum's members take longer to find
 RESETS = 3
 """How often a lane that restarts is reset, in a new environment each time, until its reset has failed."""
 
@@ -166,7 +167,7 @@ class GymnasiumLanes:
                 if terminated or truncated:
                     self._end(lane, (observation, reward, terminated, truncated, info), out)
                 else:
-                    put(lane, Phase.STEP, observation, reward, terminated, truncated, info)
+                    put(lane, _STEP, observation, reward, terminated, truncated, info)
             except InvalidAction as error:  # nothing was stepped: the episode goes on
                 out.fail(lane, error)
             except OpenEnvGymError as error:

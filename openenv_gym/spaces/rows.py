@@ -256,7 +256,7 @@ def _array_writer(leaf: Leaf, column: NDArray[Any]) -> Writer:
     dtype, shape = leaf.dtype, leaf.shape
 
     def write(row: int, value: Any) -> bool:
-        if type(value) is ndarray and value.dtype == dtype and value.shape == shape:
+        if type(value) is ndarray and value.shape == shape and (value.dtype is dtype or value.dtype == dtype):
             column[row] = value
             return True
         store(column[row, ...], value, leaf.path, OBSERVATION)

@@ -30,6 +30,7 @@ __all__ = ["AnswerBuffer", "Encoded", "Gathered", "failure_of"]
 
 _FLAGS_ALONE = int(Flag.TO_MOVE | Flag.OBSERVED)
 _SLACK = 4096
+_STEP, _FINAL = int(Phase.STEP), int(Phase.FINAL)  # an enum's members take longer to find
 _REWARD_CODE = {dtype: code for code, dtype in enumerate(REWARD_DTYPES)}
 
 
@@ -183,9 +184,9 @@ class AnswerBuffer:
             LayoutMismatch: if a column cannot hold the value; the row is not written.
         """
         dense = self._dense
-        if dense is None or phase == Phase.FINAL:
+        if dense is None or phase == _FINAL:
             # Written later: what is not kept by value now may be overwritten by the environment.
-            row = self._loose_row(observation, flags, exact=self._exact or phase == Phase.FINAL)
+            row = self._loose_row(observation, flags, exact=self._exact or phase == _FINAL)
             kept = _kept(info) if info else None
             try:
                 self._number[0] = reward  # refuses what float() would parse, as a dense row does
@@ -202,7 +203,7 @@ class AnswerBuffer:
             dense.reward[lane] = reward
         except TypeError as error:
             raise _bad_reward(reward) from error
-        if phase != Phase.STEP:
+        if phase != _STEP:
             dense.phase[lane] = phase
         if terminated:
             dense.terminated[lane] = 1
