@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from benchmarks.cases import Alternative, Case, Held, HoldsSessions, SpreadsConnections, Target
 from benchmarks.children import ProcessGroups, cpu_seconds
-from benchmarks.placement import PlacedRoundTrips, time_round_trips
+from benchmarks.placement import PlacedRoundTrips, Placement, time_round_trips
 from benchmarks.spread import Spread
 
 __all__ = ["CaseResult", "Effort", "Measured", "Verdict", "cpu_share", "measure"]
@@ -148,7 +148,7 @@ def measure(case: Case, effort: Effort, tell: Callable[[str], None] = lambda sai
         effort,
         measured,
         unavailable,
-        tuple(_verdict(target, measured) for target in case.targets),
+        tuple(_verdict(target, measured, round_trips) for target in case.targets),
         round_trips,
         case.calls,
     )
@@ -221,8 +221,15 @@ class _Clock:
         )
 
 
-def _verdict(target: Target, measured: Sequence[Measured]) -> Verdict:
-    figures = {each.name: _figures(target, each) for each in measured}
+def _verdict(
+    target: Target, measured: Sequence[Measured], round_trips: Sequence[PlacedRoundTrips]
+) -> Verdict:
+    if target.figure == "p50":
+        figures: dict[str, Sequence[float]] = {
+            each.name: (1 / each.median,) for each in round_trips if each.placement is Placement.SCHEDULER
+        }
+    else:
+        figures = {each.name: _figures(target, each) for each in measured}
     if target.of not in figures or target.over not in figures:
         return Verdict(target, None)
     pairs = zip(figures[target.of], figures[target.over], strict=True)

@@ -83,14 +83,17 @@ class SpreadsConnections(Alternative, Protocol):
 
 @dataclass(frozen=True)
 class Target:
-    """A claim: ``of`` is at least so many times as fast as ``over``, or takes so many times its memory."""
+    """A claim: ``of`` is at least so many times as fast as ``over``, or takes so many times its memory.
+
+    A p50 is that of single steps, one by one, where the scheduler puts both ends.
+    """
 
     of: str
     over: str
     at_least: float
     aim: float | None = None
     """What would please beyond the claim."""
-    figure: Literal["rate", "memory"] = "rate"
+    figure: Literal["rate", "memory", "p50"] = "rate"
 
 
 @dataclass(frozen=True)

@@ -157,8 +157,8 @@ def _latency(trip: Record | None) -> str:
 def _verdict(verdict: Record) -> str:
     target, ratio = verdict["target"], verdict["ratio"]
     name = f"{target['of']} / {target['over']}"
-    if target.get("figure") == "memory":
-        name += ", memory"
+    if target.get("figure", "rate") != "rate":
+        name += f", {target['figure']}"
     if ratio is None:
         return f"{name} not measured"
     met = "met" if verdict["is_met"] else "**not met**"

@@ -112,7 +112,7 @@ def _verdicts(result: CaseResult) -> Table:
         target = verdict.target
         ratio = verdict.ratio
         table.add_row(
-            f"{target.of} / {target.over}" + (", memory" if target.figure == "memory" else ""),
+            f"{target.of} / {target.over}" + ("" if target.figure == "rate" else f", {target.figure}"),
             f"{ratio.median:.3g}" if ratio else "",
             f"{ratio.low:.3g}..{ratio.high:.3g}" if ratio else "",
             f">= {target.at_least:g}" + (f", {target.aim:g}" if target.aim else ""),
