@@ -22,8 +22,8 @@ __all__ = ["PlacedRoundTrips", "Placement", "time_round_trips"]
 
 BLOCKS = 4
 """The steps are timed in so many parts, alternative after alternative."""
-WARM_UP_STEPS = 100
-"""Before each part: a process that was just moved has its caches to fill."""
+WARM_UP_STEPS = 500
+"""Before each part: a process that was just moved has caches to fill, and the scheduler two to part."""
 
 
 class Placement(StrEnum):
