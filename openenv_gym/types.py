@@ -8,7 +8,7 @@ be imported from anywhere.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum, IntFlag
 from typing import Any, Generic, Literal, TypeAlias
@@ -134,6 +134,7 @@ class Rows(Struct):
         batch_info: a native vector environment's own info dict, as it is; else ``None``.
         failures: row -> why it failed.
         dense: the first ``dense`` rows are agent 0 of lanes 0, 1, 2, ...; 0 if rows come in any order.
+        again: gathers ``observation`` anew, where it was gathered of several answers.
     """
 
     lane: NDArray[np.int32]
@@ -150,6 +151,7 @@ class Rows(Struct):
     batch_info: dict[str, Any] | None
     failures: Mapping[int, Failure]
     dense: int
+    again: Callable[[], Columns] | None = None
 
     def __len__(self) -> int:
         return len(self.phase)

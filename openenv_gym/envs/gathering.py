@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,7 @@ def gathered(layout: Layout | None, shares: Sequence[Share], *, dense: bool) -> 
         batch_info=None,
         **_by_row(ordered),
         dense=first if dense else 0,
+        again=partial(_columns, layout, front),
     )
 
 
@@ -86,7 +88,7 @@ def _columns(layout: Layout | None, shares: Sequence[Share]) -> Columns:
     """The observations of some shares, in memory of their own."""
     if layout is None:
         return None
-    _, columns = layout.allocate(sum(len(share.lane) for share in shares))
+    columns = layout.columns(sum(len(share.lane) for share in shares))
     start = 0
     for share in shares:
         place = slice(start, start + len(share.lane))

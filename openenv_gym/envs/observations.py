@@ -83,6 +83,7 @@ class BatchReader:
         self._whole = signature.vector  # never asked to reset some lanes and show the others
         self._restore_batch = compile_restorer(batch_space(self._space, self._lanes))
         self._latest: Any = None
+        self._again: Callable[[], Any] | None = None
 
     def read(self, rows: Rows) -> Any:
         """The observations of all lanes, batched, which the caller owns."""
@@ -95,8 +96,10 @@ class BatchReader:
         if rows.dense:
             # Kept apart from what the caller may write to: a later reset of some lanes shows the
             # others' last observation again.
-            self._latest = rows.observation
-            return read_batch(rows.observation)
+            self._latest, self._again = rows.observation, rows.again
+            return read_batch(rows.observation) if rows.again is None else rows.observation
+        if self._again is not None:
+            self._latest, self._again = self._again(), None
         if self._latest is None:
             self._latest = create_empty_array(self._space, self._lanes, fn=np.zeros)
         assign_rows(self._latest, rows.lane, rows.observation, slice(None))

@@ -214,6 +214,7 @@ class Recovery:
         if front < count:
             shares.append(Share(rows, np.arange(front, count), rows.lane[front:], tail=True))
         own = gathered(self._layout, shares, dense=rows.dense > 0)
+        own.again = None  # what it was gathered of knows nothing of what follows
         values, infos = dict(own.values), own.infos.dicts()
         for row, failure in failures.items():
             lane = int(rows.lane[row])

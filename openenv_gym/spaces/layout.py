@@ -147,6 +147,10 @@ class Layout:
         block = memoryview(bytearray(self.nbytes(rows)))
         return block, self.views(block, rows)
 
+    def columns(self, rows: int) -> Columns:
+        """Make columns for a receiver to fill: what is in them before is whatever memory held."""
+        return self.views(np.empty(self.nbytes(rows), np.uint8).data, rows)
+
     def describe(self) -> list[dict[str, Plain]]:
         """List the columns as plain data, so that a peer can check that it lays out the same."""
         return [

@@ -71,6 +71,26 @@ def test_play_of_slow_lanes_is_the_same(
         assert assert_same_vector_play(remote, local, steps=30, masks=masks) >= 1
 
 
+@pytest.mark.parametrize("servers", [1, 2])
+@pytest.mark.parametrize("on_failure", ["raise", "restart"])
+def test_what_the_caller_writes_into_a_batch_is_nobody_elses(servers: int, on_failure: str) -> None:
+    """A reset of some lanes shows the others' last observation, as the environment gave it."""
+    mode = AutoresetMode.DISABLED
+    with (
+        serve_gym("CartPole-v1", port=0, block=False) as server,
+        closing(
+            OpenEnvVectorEnv([server.url] * servers, 4, autoreset_mode=mode, on_failure=on_failure)
+        ) as envs,
+    ):
+        envs.reset(seed=3)
+        shown = envs.step(np.ones(4, int))[0]
+        kept = shown.copy()
+        shown[:] = 99
+        again, _ = envs.reset(options={"reset_mask": np.array([True, False, False, True])})
+        assert (again[1:3] == kept[1:3]).all()
+        assert not (again[[0, 3]] == 99).any()
+
+
 def test_play_of_a_process_a_lane_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source, "_INLINE_STEP_SECONDS", 0.0)
     with (

@@ -265,7 +265,7 @@ def encode_error(error: OpenEnvGymError, *, over: bool = False) -> str:
 # the client's side ----------------------------------------------------------------------------
 
 
-class FieldRows(Rows):
+class FieldRows(Rows, kw_only=True):
     """The row of one answer, and the answer itself.
 
     Attributes:
