@@ -33,6 +33,8 @@ EXTENSION = "openenv_gym.direct"
 
 _TEXT, _BINARY = 0x81, 0x82
 _LARGE_BYTES = 1 << 16
+_BYTES_A_SECOND = 4e9
+"""Of a loopback connection, about."""
 _AT_BOUNDARY = StreamReader.at_eof.__code__
 """Where websockets' parser waits between two frames, and nowhere else."""
 
@@ -103,7 +105,8 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
             self.transport.write(b"".join((head, payload)))
         else:
             self.transport.writelines((head, payload))
-        self._answered = time.perf_counter()
+        # A large answer is under way for a while before a client can ask again.
+        self._answered = time.perf_counter() + len(payload) / _BYTES_A_SECOND
         if self._lookout.patience:
             self._vigil.keep(self.loop, self._lookout, self._answered)
 
