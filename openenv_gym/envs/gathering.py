@@ -36,13 +36,16 @@ class Share:
     tail: bool = False
 
 
-def gathered(layout: Layout | None, shares: Sequence[Share], *, dense: bool) -> Rows:
+def gathered(
+    layout: Layout | None, shares: Sequence[Share], *, dense: bool, observation: Columns = None
+) -> Rows:
     """The rows of all shares, those of tails last.
 
     Args:
         layout: of the observation; ``None`` if it travels as values.
         shares: of answers of the same layout; no native vector environment's.
         dense: whether the rows before the tails are of lanes 0, 1, 2, ...
+        observation: of the rows before the tails, if that was gathered already.
     """
     ordered = sorted(shares, key=lambda share: share.tail)
     front = [share for share in ordered if not share.tail]
@@ -57,7 +60,7 @@ def gathered(layout: Layout | None, shares: Sequence[Share], *, dense: bool) -> 
         reward=_joined(share.rows.reward[share.take] for share in ordered),
         terminated=_joined(share.rows.terminated[share.take] for share in ordered),
         truncated=_joined(share.rows.truncated[share.take] for share in ordered),
-        observation=_columns(layout, front),
+        observation=_columns(layout, front) if observation is None else observation,
         tail_observation=_columns(layout, tails) if tails else None,
         infos=_infos(ordered),
         batch_info=None,

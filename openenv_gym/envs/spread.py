@@ -20,7 +20,7 @@ from openenv_gym.envs.gathering import Share, gathered, taken
 from openenv_gym.envs.lanes import Lanes
 from openenv_gym.envs.several import Several
 from openenv_gym.errors import InvalidArgument, OpenEnvGymError
-from openenv_gym.spaces import coerce, compile_range_check, compile_restorer, layout_of
+from openenv_gym.spaces import assign_rows, coerce, compile_range_check, compile_restorer, layout_of
 from openenv_gym.types import Rows, Signature, Slots
 from openenv_gym.wire import signature as signatures
 from openenv_gym.wire import values
@@ -203,10 +203,18 @@ class Spread(Several[Lanes]):
         """
         found: list[tuple[range, Rows]] = []
         failures: list[OpenEnvGymError] = []
+        columns = None if self._layout is None else self._layout.columns(self.signature.lanes)
         for number in self._awaited:
+            block = self._blocks[number]
             try:
                 with naming(self._urls[number]):
-                    found.append((self._blocks[number], self._parts[number].receive_rows()))
+                    rows = self._parts[number].receive_rows()
+                found.append((block, rows))
+                if rows.dense and columns is not None:
+                    # Now, for other servers may be at work still.
+                    assign_rows(
+                        columns, slice(block.start, block.stop), rows.observation, slice(0, rows.dense)
+                    )
             except OpenEnvGymError as error:
                 failures.append(error)
             except BaseException:  # Ctrl-C, say: what is still to come must not be the next one's
@@ -216,7 +224,10 @@ class Spread(Several[Lanes]):
             if any(isinstance(error, SESSION_OVER) for error in failures):
                 self.close()
             raise failures[0]
-        return gathered(self._layout, list(_shares(found)), dense=all(rows.dense for _, rows in found))
+        dense = all(rows.dense for _, rows in found)
+        return gathered(
+            self._layout, list(_shares(found)), dense=dense, observation=columns if dense else None
+        )
 
     def step_one(self, action: Any) -> Rows:
         """The action of the only lane; there are several."""
