@@ -74,6 +74,7 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
     def data_received(self, data: bytes) -> None:
         """Answer a whole message at once if nothing waits in either direction; else have it queued."""
         self._lookout.came(time.perf_counter() - self._answered)
+        self._vigil.end()
         if self.direct is None or not self._answer(data):
             super().data_received(data)
 

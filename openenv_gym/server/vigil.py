@@ -41,6 +41,10 @@ class Vigil:
             loop.call_soon(self._look, loop)
         self._lookout = lookout
 
+    def end(self) -> None:
+        """Let the loop sleep, for what was awaited is there; whoever does it may want the core."""
+        self._until = 0.0
+
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         assert self._lookout is not None
         before = time.perf_counter()
