@@ -91,6 +91,7 @@ class Inbox:
 
     def __init__(self, connection: Connection) -> None:
         self._queue: asyncio.Queue[Any] = asyncio.Queue()
+        self._taking = False
         self._reader = asyncio.create_task(self._read(connection))
 
     async def take(self) -> Any:
@@ -100,12 +101,21 @@ class Inbox:
             Gone: after the last.
             Exception: what :meth:`end` was told, after what came before it.
         """
-        item = await self._queue.get()
-        if isinstance(item, Exception):
+        self._taking = True
+        try:
+            item = await self._queue.get()
+        finally:
+            self._taking = False
+        if isinstance(item, BaseException):
             raise item
         return item
 
-    def end(self, error: Exception) -> None:
+    @property
+    def is_awaited(self) -> bool:
+        """Whether whoever takes messages waits for the next, and there is none."""
+        return self._taking and self._queue.empty()
+
+    def end(self, error: BaseException) -> None:
         """Have :meth:`take` raise an error once it is its turn."""
         self._queue.put_nowait(error)
 

@@ -1,9 +1,10 @@
 """A WebSocket connection that answers hot messages where they arrive, without a task in between.
 
 ASGI hands each message through a queue to a coroutine, which costs more than stepping a small
-environment. So this protocol offers the application an extension, ``openenv_gym.direct``: a
-function that takes a message at once, bytes or text, and gives the answer, or ``None`` to have the
-message queued as usual. A message that arrives as one frame in one piece, which nearly every request does,
+environment. So this protocol offers the application an extension, ``openenv_gym.direct``: itself. Its
+:attr:`~DirectWebSocket.direct` is a function that takes a message at once, bytes or text, and gives the
+answer, or :data:`LATER` if that comes by :meth:`DirectWebSocket.answer_now`, or ``None`` to have the message
+queued as usual. A message that arrives as one frame in one piece, which nearly every request does,
 is taken out of it here and not by websockets' generators; they see all else, and this frame too if
 there is no answer to it. It relies on uvicorn's ``WebSocketsSansIOProtocol``, whose attributes used here
 held from 0.35 to 0.54; on any other server the extension is missing and the queue is used.
@@ -27,9 +28,12 @@ try:
 except ImportError:  # built without a C compiler
     from websockets.utils import apply_mask
 
-__all__ = ["EXTENSION", "DirectWebSocket"]
+__all__ = ["EXTENSION", "LATER", "DirectWebSocket"]
 
 EXTENSION = "openenv_gym.direct"
+
+LATER: Any = object()
+"""In the place of an answer to a message that was taken."""
 
 _TEXT, _BINARY = 0x81, 0x82
 _LARGE_BYTES = 1 << 16
@@ -57,7 +61,7 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
     async def run_asgi(self) -> None:
         """Run the application, with the extension in its scope."""
         extensions: Any = self.scope["extensions"]
-        extensions[EXTENSION] = self._set_direct
+        extensions[EXTENSION] = self
         self._application, self.app = self.app, self._run_application
         await super().run_asgi()
 
@@ -68,8 +72,14 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
             # The handshake was refused; uvicorn 0.54 would log it as one that nobody has answered.
             self.handshake_complete = True
 
-    def _set_direct(self, direct: Callable[[Any], Any] | None) -> None:
-        self.direct = direct
+    def answer_now(self, payload: Any) -> bool:
+        """Send the answer to a message that was taken before; whether nothing is in its way."""
+        if self.disconnected or self.close_sent or self.conn.state is not State.OPEN:
+            return False
+        if not self.writable.is_set():
+            return False
+        self._write(_BINARY, payload)
+        return True
 
     def data_received(self, data: bytes) -> None:
         """Answer a whole message at once if nothing waits in either direction; else have it queued."""
@@ -93,6 +103,8 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         answer = self.direct(message)
         if answer is None:
             return False
+        if answer is LATER:
+            return True
         opcode = _BINARY
         if type(answer) is str:
             answer, opcode = answer.encode(), _TEXT
@@ -127,6 +139,8 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         """The same of a message that did not come alone, or in one piece."""
         if self.direct is not None and event.fin and self._is_idle():
             answer = self.direct(event.data)
+            if answer is LATER:
+                return
             if answer is not None:
                 self.conn.send_binary(answer)
                 self.transport.write(b"".join(self.conn.data_to_send()))

@@ -14,13 +14,17 @@ import queue
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Protocol, TypeVar
+from functools import partial
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from openenv_gym.hosting.contract import FAILURES
 
 __all__ = ["CommonThread", "Inline", "Overdue", "OwnThread", "Runner"]
 
 T = TypeVar("T")
+
+Settle: TypeAlias = Callable[[Any, BaseException | None], object]
+"""Told, on the event loop, the result of some work, or what it raised."""
 
 
 class Overdue(Exception):
@@ -80,9 +84,7 @@ class OwnThread:
     inline = False
 
     def __init__(self, name: str, interrupt: Callable[[], object] | None = None) -> None:
-        self._work: queue.SimpleQueue[tuple[Callable[[], Any], asyncio.Future[Any]] | None] = (
-            queue.SimpleQueue()
-        )
+        self._work: queue.SimpleQueue[tuple[Callable[[], Any], Settle] | None] = queue.SimpleQueue()
         self._interrupt = interrupt
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
@@ -95,7 +97,7 @@ class OwnThread:
             Overdue: if it has not ended after ``timeout`` seconds.
         """
         future: asyncio.Future[T] = self._loop.create_future()
-        self._work.put((work, future))
+        self.hand(work, partial(_set, future))
         if timeout is None:
             return await asyncio.shield(future)
         await asyncio.wait((future,), timeout=timeout)
@@ -103,10 +105,14 @@ class OwnThread:
             raise Overdue
         return future.result()
 
+    def hand(self, work: Callable[[], Any], settle: Settle) -> None:
+        """Have some work done after what was given before; no task waits for it."""
+        self._work.put((work, settle))
+
     def stop(self, last: Callable[[], object] | None = None) -> None:
         """Let the thread end once its work is done, and ``last``, whose end nobody awaits."""
         if last is not None:
-            self._work.put((last, self._loop.create_future()))
+            self.hand(last, _unheard)
         self._work.put(None)
 
     def abandon(self, last: Callable[[], object] | None = None) -> None:
@@ -121,17 +127,17 @@ class OwnThread:
 
     def _serve(self) -> None:
         while (item := self._work.get()) is not None:
-            work, future = item
+            work, settle = item
             try:
                 result = work()
             except BaseException as error:  # carried to whoever awaits; nothing is lost here
-                self._settle(future, None, error)
+                self._settle(settle, None, error)
             else:
-                self._settle(future, result, None)
+                self._settle(settle, result, None)
 
-    def _settle(self, future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    def _settle(self, settle: Settle, result: Any, error: BaseException | None) -> None:
         try:
-            self._loop.call_soon_threadsafe(_set, future, result, error)
+            self._loop.call_soon_threadsafe(settle, result, error)
         except RuntimeError:
             return  # the loop is closed: the server is gone, and nobody waits
 
@@ -146,7 +152,7 @@ class CommonThread(OwnThread):
     def stop(self, last: Callable[[], object] | None = None) -> None:
         """Do the last work of one session; the thread goes on for the others."""
         if last is not None:
-            self._work.put((last, self._loop.create_future()))
+            self.hand(last, _unheard)
 
     def abandon(self, last: Callable[[], object] | None = None) -> None:
         """Do the last work of one session once the thread comes to it; the others wait with it."""
@@ -178,3 +184,7 @@ def _set(future: asyncio.Future[Any], result: Any, error: BaseException | None) 
         future.exception()  # the waiter may be gone; then nobody would ever look at it
     else:
         future.set_result(result)
+
+
+def _unheard(result: Any, error: BaseException | None) -> None:
+    """Nobody awaits this, and nobody hears of it."""

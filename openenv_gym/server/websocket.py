@@ -1,7 +1,8 @@
 """A WebSocket on ``/ws`` that HTTP knows nothing of: carries an attachment's messages, in either dialect.
 
 A session that steps on the event loop is pumped in one coroutine: receive, step, send. A session
-with a thread of its own needs a second one that goes on reading. In the native dialect a connection that
+with a thread of its own needs a second one that goes on reading. Where the web server can, hot messages and
+their answers go past both. In the native dialect a connection that
 breaks leaves its attachment to :mod:`openenv_gym.server.attachments`; in JSON the session ends with it.
 """
 
@@ -10,19 +11,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from openenv_gym.errors import DeadlineExceeded, OpenEnvGymError, ProtocolViolation
 from openenv_gym.server.attachments import Attachments, Berth
 from openenv_gym.server.connection import NORMAL, PROTOCOL_ERROR, RESTARTING, Connection, Gone, Inbox
-from openenv_gym.server.direct import EXTENSION
+from openenv_gym.server.direct import EXTENSION, LATER, DirectWebSocket
 from openenv_gym.server.early import EarlyAttachment
 from openenv_gym.server.early_pump import EarlyPump
 from openenv_gym.server.episodes import Episodes
 from openenv_gym.server.house import House
 from openenv_gym.server.mcp import answer_call
 from openenv_gym.server.sessions import Attachment
+from openenv_gym.server.threads import OwnThread
 from openenv_gym.version import __version__
+from openenv_gym.wire.answers import Encoded
 from openenv_gym.wire.blocks import Kind
 from openenv_gym.wire.codecs.native import SUBPROTOCOL
 from openenv_gym.wire.messages import Close, Hello, Mcp
@@ -42,6 +45,12 @@ async def serve_websocket(
     await _Pump(house, attachments, episodes, connection).serve()
 
 
+class _Late(NamedTuple):
+    """Stands among the messages for an answer that a thread has given: what of it is still to be sent."""
+
+    payload: Any = None
+
+
 class _Pump:
     def __init__(
         self, house: House, attachments: Attachments, episodes: Episodes, connection: Connection
@@ -53,7 +62,7 @@ class _Pump:
         self._resumed = False
         self._displaced = False
         self._vanished = False
-        self._offer_direct = connection.extensions.get(EXTENSION)
+        self._wire: DirectWebSocket | None = connection.extensions.get(EXTENSION)
         offers_arrays = "array" in house.source.signature.views
         self._native = offers_arrays and SUBPROTOCOL in connection.subprotocols
         self._protocol = ServerProtocol(native=self._native, max_json_depth=house.limits.max_json_depth)
@@ -73,8 +82,8 @@ class _Pump:
     def displace(self) -> None:
         """Stop, for a newer connection has the attachment; nothing that arrives here is done any more."""
         self._displaced = True
-        if self._offer_direct is not None:
-            self._offer_direct(None)
+        if self._wire is not None:
+            self._wire.direct = None
         if self._task is not None:
             self._task.cancel()
 
@@ -105,8 +114,8 @@ class _Pump:
                 self._house.forsake(attachment)
             raise
         finally:
-            if self._offer_direct is not None:
-                self._offer_direct(None)
+            if self._wire is not None:
+                self._wire.direct = None
             if self._tenure is None:
                 await self._house.detach(attachment)
             else:
@@ -145,8 +154,8 @@ class _Pump:
     async def _pump_inline(self, attachment: Attachment) -> None:
         receive, send, decode = self._connection.receive, self._send, self._protocol.receive
         answer = attachment.receive
-        if self._offer_direct is not None:
-            self._offer_direct(self._direct(attachment) if self._native else self._direct_text(attachment))
+        if self._wire is not None:
+            self._wire.direct = self._direct(attachment) if self._native else self._direct_text(attachment)
         while True:
             message, ack = decode(await receive())
             if type(message) is Close:
@@ -194,25 +203,32 @@ class _Pump:
 
     async def _pump_thread(self, attachment: Attachment) -> None:
         inbox, perform = Inbox(self._connection), self._house.perform
+        if self._wire is not None and self._native and self._house.limits.step_timeout is None:
+            self._wire.direct = self._direct_to_thread(attachment, self._wire, inbox)
         try:
             while True:
-                message, ack = self._protocol.receive(await inbox.take())
-                if type(message) is Close:
-                    await self._connection.close()
-                    return
-                if self._vanished:
-                    continue
-                self._house.busy += 1
-                try:
-                    if type(message) is Mcp:
-                        await self._answer_call(attachment, message)
+                item = await inbox.take()
+                if isinstance(item, _Late):
+                    if item.payload is not None:
+                        await self._send(item.payload)
+                else:
+                    message, ack = self._protocol.receive(item)
+                    if type(message) is Close:
+                        await self._connection.close()
+                        return
+                    if self._vanished:
                         continue
-                    work = partial(attachment.receive, message, ack)
-                    encoded = await perform(attachment, work, type(message).__name__.lower())
-                    if encoded is not None:
-                        await self._send(encoded.payload)
-                finally:
-                    self._house.busy -= 1
+                    self._house.busy += 1
+                    try:
+                        if type(message) is Mcp:
+                            await self._answer_call(attachment, message)
+                            continue
+                        work = partial(attachment.receive, message, ack)
+                        encoded = await perform(attachment, work, type(message).__name__.lower())
+                        if encoded is not None:
+                            await self._send(encoded.payload)
+                    finally:
+                        self._house.busy -= 1
                 if attachment.over and not self._vanished:
                     await self._connection.close(NORMAL, "the environment's process ended")
                     return
@@ -221,6 +237,41 @@ class _Pump:
                     return
         finally:
             inbox.close()
+
+    def _direct_to_thread(
+        self, attachment: Attachment, wire: DirectWebSocket, inbox: Inbox
+    ) -> Callable[[bytes], Any]:
+        """Hand requests to the session's thread where they arrive, and send its answers from the event loop.
+
+        While the pump has something to do, it does all, so that nothing overtakes it.
+        """
+        decode, receive, house = self._protocol.receive, attachment.receive, self._house
+        runner = attachment.session.runner
+        assert isinstance(runner, OwnThread)
+
+        def settle(encoded: Encoded | None, error: BaseException | None) -> None:
+            house.busy -= 1
+            if wire.direct is not direct:
+                return  # this connection is over; who comes back asks again
+            if error is not None:
+                inbox.end(error)
+            elif encoded is not None and not (inbox.is_awaited and wire.answer_now(encoded.payload)):
+                inbox.put(_Late(encoded.payload))
+            elif attachment.over or house.closing:
+                inbox.put(_Late())
+
+        def direct(data: bytes) -> Any:
+            if not data or data[0] not in _REQUESTS or not inbox.is_awaited:
+                return None
+            try:
+                message, ack = decode(data)
+            except ProtocolViolation:
+                return None  # nothing was done; the pump meets it again and ends the connection
+            house.busy += 1
+            runner.hand(partial(receive, message, ack), settle)
+            return LATER
+
+        return direct
 
     async def _answer_call(self, attachment: Attachment, message: Mcp) -> None:
         answer = await answer_call(self._episodes, message.data, own=attachment.session.id)
