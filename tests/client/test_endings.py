@@ -18,7 +18,7 @@ import websockets.sync.server
 from websockets.utils import accept_key
 
 from openenv_gym import AsyncClient, OpenEnvGym, OpenEnvGymError, OpenEnvVectorEnv, serve_gym
-from openenv_gym.client.asynchronous import AsyncSocketTransport
+from openenv_gym.client.async_transports import AsyncSocketTransport
 from openenv_gym.client.transports import SocketTransport
 from openenv_gym.envs.serving import GymServer
 from openenv_gym.errors import (

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from openenv_gym import AsyncClient, serve_gym
-from openenv_gym.client.asynchronous import AsyncSocketTransport
+from openenv_gym.client.async_transports import AsyncSocketTransport
 from openenv_gym.client.blocking import Client
 from openenv_gym.client.transports import SocketTransport
 from openenv_gym.envs.serving import GymServer
