@@ -1,16 +1,14 @@
-"""What is served: an id, a spec, a class or a factory, and what a probe of it told.
+"""What is served: an id, a spec, a class or a factory, and how it is hosted, once for each session.
 
-The server builds one instance before it opens its door, reads the spaces from it, and plays some
-twenty steps to learn what a step costs. From that it decides for each session whether its
-environment is stepped on the event loop or on a thread of its own.
+The server probes one instance before it opens its door; see :mod:`openenv_gym.hosting.probe`. From what
+a step and a build cost it decides for each session whether its environment is stepped on the event loop
+or on a thread of its own.
 """
 
 from __future__ import annotations
 
 import importlib
 import inspect
-import logging
-import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
@@ -31,44 +29,20 @@ from openenv_gym.errors import (
 from openenv_gym.hosting import atari
 from openenv_gym.hosting.contract import FAILURES, HostedEnv, checked_calls
 from openenv_gym.hosting.families import close_ids, family_of, load_plugin
-from openenv_gym.hosting.gymnasium import GymnasiumLanes, spec_facts
+from openenv_gym.hosting.gymnasium import GymnasiumLanes
+from openenv_gym.hosting.probe import Builder, build_to_probe, probe_game, probe_lane, probe_vector
 from openenv_gym.hosting.vector import NativeVector
-from openenv_gym.spaces import deviations, kinds_of, layout_of, sample_legal
-from openenv_gym.types import AUTORESET_MODES, ON_FAILURE, Autoreset, OnFailure, Signature
+from openenv_gym.types import ON_FAILURE, OnFailure, Signature
 
 if TYPE_CHECKING:
     from openenv_gym.hosting.models import Models
 
-__all__ = ["Builder", "Source", "open_source", "spec_of"]
+__all__ = ["Source", "open_source", "spec_of"]
 
-_log = logging.getLogger("openenv_gym.server")
-_PROBE_STEPS = 20
-_PROBE_SECONDS = 0.5
-_PROBE_VECTOR_LANES = 2
 _VECTOR_GAIN = 8
 _INLINE_STEP_SECONDS = 0.002
 _INLINE_BUILD_SECONDS = 0.2
 """Of one lane: other sessions have their turns between two."""
-_QUICK_BUILD_SECONDS = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Builder:
-    """How an environment is built, and which of the bridge's arguments its constructor takes.
-
-    Attributes:
-        name: of what is built.
-        make: the constructor, with the operator's own arguments bound to it.
-        takes: whether it takes ``num_envs``, ``autoreset_mode`` or ``render_mode``.
-    """
-
-    name: str
-    make: Callable[..., Any]
-    takes: Callable[[str], bool]
-
-    def probe(self) -> Any:
-        """An instance to learn from."""
-        return self.make(num_envs=_PROBE_VECTOR_LANES) if self.takes("num_envs") else self.make()
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +234,7 @@ def open_source(
         return _typed_source(env, dict(kwargs or {}))
     builder = _builder(env, dict(kwargs or {}), native=vectorization == "native")
     try:
-        instance, build_seconds = _build_probe(builder)
+        instance, build_seconds = build_to_probe(builder)
     except (Exception, SystemExit) as error:  # but Ctrl-C, which is the operator's
         raise _factory_failed(builder.name, error) from error
     try:
@@ -287,19 +261,6 @@ def _typed_source(env: Any, kwargs: dict[str, Any]) -> Source:
     typed = importlib.import_module("openenv_gym.hosting.typed")
     source: Source = typed.typed_source(partial(env, **kwargs), typed.models_of(env), env.__name__)
     return source
-
-
-def _build_probe(builder: Builder) -> tuple[Any, float]:
-    """An instance, and what a build takes: of a second one, for the first pays for imports."""
-    started = time.perf_counter()
-    instance = builder.probe()
-    taken = time.perf_counter() - started
-    if taken < _QUICK_BUILD_SECONDS:
-        instance.close()
-        started = time.perf_counter()
-        instance = builder.probe()
-        taken = time.perf_counter() - started
-    return instance, taken
 
 
 def _builder(env: Any, kwargs: dict[str, Any], *, native: bool) -> Builder:
@@ -378,37 +339,8 @@ def _close_failed(env: Any) -> None:
 
 
 def _lanes_source(builder: Builder, env: Any, calls: Sequence[str], build_seconds: float) -> Source:
-    observation, info = env.reset(seed=0)
-    masks = "action_mask" in info
-    layout = layout_of(env.observation_space)
-    bare, constants = (atari.CALLS, atari.constants_of(env)) if atari.is_atari(env) else ((), {})
-    env.action_space.seed(0)
-    look = _Look(builder.name)
-    look(env.observation_space, observation)
-
-    def step() -> Any:
-        nonlocal info
-        # What an illegal move of a board game costs is not what a step costs.
-        observation, _, terminated, truncated, info = env.step(sample_legal(env.action_space, info))
-        if terminated or truncated:
-            _, info = env.reset()
-        return env.observation_space, observation
-
-    signature = Signature(
-        env_id=builder.name,
-        agents=("agent",),
-        observation_spaces=(env.observation_space,),
-        action_spaces=(env.action_space,),
-        lanes=1,
-        autoreset="Disabled",
-        metadata=_plain_metadata(env.metadata),
-        render_mode=env.render_mode,
-        calls=tuple(dict.fromkeys((*calls, *bare))),
-        constants=constants,
-        kinds=() if layout is None else tuple(kinds_of(layout, observation)),
-        spec=spec_facts(env.spec),
-        masks=masks,
-    )
+    bare = atari.CALLS if atari.is_atari(env) else ()
+    probed = probe_lane(builder, env, tuple(dict.fromkeys((*calls, *bare))))
 
     def host(signature: Signature, extra: dict[str, Any], built: Sequence[Any] = ()) -> HostedEnv:
         return GymnasiumLanes(partial(builder.make, **extra), signature, bare, built)
@@ -416,136 +348,31 @@ def _lanes_source(builder: Builder, env: Any, calls: Sequence[str], build_second
     def lane(extra: dict[str, Any]) -> Any:
         return builder.make(**extra)
 
-    seconds = _median_seconds(step, look)
-    return Source(signature, host, seconds, build_seconds, _render_modes(builder, env), lane=lane)
+    return Source(probed.signature, host, probed.step_seconds, build_seconds, probed.render_modes, lane=lane)
 
 
 def _vector_source(builder: Builder, env: Any, calls: Sequence[str], build_seconds: float) -> Source:
-    look = _Look(builder.name)
-    observation, info = env.reset(seed=0)
-    look(env.observation_space, observation)
-    env.action_space.seed(0)
-    default = env.metadata.get("autoreset_mode")
-    default = getattr(default, "value", default)
-    if default not in AUTORESET_MODES:
-        raise InvalidArgument(f"{builder.name} does not say its autoreset mode in metadata['autoreset_mode']")
+    probed = probe_vector(builder, env, calls)
     chooses = builder.takes("autoreset_mode")
-    layout = layout_of(env.single_observation_space)
-    signature = Signature(
-        env_id=builder.name,
-        agents=("agent",),
-        observation_spaces=(env.single_observation_space,),
-        action_spaces=(env.single_action_space,),
-        lanes=1,
-        autoreset=default,
-        autoreset_modes=_modes_of(builder) if chooses else (default,),
-        vector=True,
-        metadata=_plain_metadata(env.metadata),
-        render_mode=env.render_mode,
-        calls=tuple(calls),
-        kinds=() if layout is None else tuple(kinds_of(layout, None)),
-        spec=spec_facts(env.spec),
-        masks="action_mask" in info,
-        views=("array",),
-    )
 
     def host(signature: Signature, extra: dict[str, Any]) -> HostedEnv:
         mode = {"autoreset_mode": signature.autoreset} if chooses else {}
         return NativeVector(lambda lanes: builder.make(num_envs=lanes, **mode, **extra), signature)
 
-    def step() -> Any:
-        return env.observation_space, env.step(env.action_space.sample())[0]
-
-    cost = _median_seconds(step, look)
-    each = cost / _PROBE_VECTOR_LANES / _VECTOR_GAIN
-    return Source(signature, host, each, build_seconds / _VECTOR_GAIN, _render_modes(builder, env))
-
-
-def _modes_of(builder: Builder) -> tuple[Autoreset, ...]:
-    """The modes that a vector environment really takes; its constructor refuses the others."""
-    taken: list[Autoreset] = []
-    for mode in AUTORESET_MODES:
-        try:
-            builder.make(num_envs=1, autoreset_mode=mode).close()
-        except Exception:  # the boundary to foreign code: however it refuses, it refuses
-            continue
-        taken.append(mode)
-    return tuple(taken)
+    step_seconds, build_seconds = probed.step_seconds / _VECTOR_GAIN, build_seconds / _VECTOR_GAIN
+    return Source(probed.signature, host, step_seconds, build_seconds, probed.render_modes)
 
 
 def _game_source(builder: Builder, env: Any, calls: Sequence[str], build_seconds: float) -> Source:
     # PettingZoo takes long to import, and only games need it.
     games = importlib.import_module("openenv_gym.hosting.pettingzoo")
-    signature = games.signature_of(env, builder.name, calls)
-    env.reset(seed=0)
-
-    def step() -> Any:
-        if not env.agents:
-            env.reset()
-        agent = env.agent_selection
-        observation, _, terminated, truncated, info = env.last()
-        mask = info.get("action_mask")
-        if mask is None and isinstance(observation, dict):
-            mask = observation.get("action_mask")
-        over = terminated or truncated
-        env.step(None if over else env.action_space(agent).sample(mask))
-        return env.observation_space(agent), observation
+    probed = probe_game(builder, env, calls)
 
     def host(signature: Signature, extra: dict[str, Any]) -> HostedEnv:
         game: HostedEnv = games.TurnBased(partial(builder.make, **extra), signature)
         return game
 
-    seconds = _median_seconds(step, _Look(builder.name))
-    return Source(signature, host, seconds, build_seconds, _render_modes(builder, env))
-
-
-class _Look:
-    """Says once of each field that what is observed in a probe lies outside its space.
-
-    Sessions do not look: it costs time at each step, and what is observed passes untouched.
-    """
-
-    def __init__(self, env_id: str) -> None:
-        self._env_id = env_id
-        self._said: set[str] = set()
-
-    def __call__(self, space: gymnasium.Space[Any], observation: Any) -> None:
-        for path, why in deviations(space, observation):
-            if path not in self._said:
-                self._said.add(path)
-                _log.warning(
-                    "%s: %s %s; it is passed on as it is, and openenv-gym check reports it too",
-                    self._env_id,
-                    path,
-                    why,
-                )
-
-
-def _median_seconds(step: Callable[[], tuple[gymnasium.Space[Any], Any]], look: _Look) -> float:
-    """What a step takes; what it observed is looked at while no clock runs."""
-    taken: list[float] = []
-    while len(taken) < _PROBE_STEPS and sum(taken) < _PROBE_SECONDS:
-        started = time.perf_counter()
-        observed = step()
-        taken.append(time.perf_counter() - started)
-        look(*observed)
-    return sorted(taken)[len(taken) // 2]
-
-
-def _render_modes(builder: Builder, env: Any) -> tuple[str, ...]:
-    """Modes that a session may ask for; ``human`` opens a window where nobody looks."""
-    if not builder.takes("render_mode"):
-        return ()
-    return tuple(mode for mode in env.metadata.get("render_modes", ()) if mode not in (None, "human"))
-
-
-def _plain_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    plain = {key: getattr(value, "value", value) for key, value in metadata.items()}
-    return {
-        key: list(value) if isinstance(value, tuple) else value
-        for key, value in plain.items()
-        if value is None or isinstance(value, (str, int, float, bool, list, tuple, dict))
-    }
+    return Source(probed.signature, host, probed.step_seconds, build_seconds, probed.render_modes)
 
 
 def _factory_failed(env_id: str, error: BaseException, factory_name: str | None = None) -> OpenEnvGymError:
