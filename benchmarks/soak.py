@@ -22,7 +22,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -35,7 +35,7 @@ from rich.table import Table
 from benchmarks.children import usage
 from benchmarks.machine import Machine
 from benchmarks.plot import draw_course
-from benchmarks.record import rounded
+from benchmarks.record import Run
 from benchmarks.rig import Rig, action_table
 from openenv_gym import Client, OpenEnvVectorEnv
 from openenv_gym.wire.messages import Hello
@@ -107,23 +107,16 @@ def _quarters(figures: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
 
 
 @dataclass(frozen=True)
-class Record:
-    """A run.
+class Record(Run):
+    """A run without cases.
 
     Attributes:
-        cases: none; the other benchmarks have some.
         asked: steps that were asked of each server.
         counted: steps that each says it has taken.
         steps: of all, after each round.
         flat: whether all is as it should be.
     """
 
-    benchmark: str
-    question: str
-    command: str
-    started: str
-    machine: Machine
-    cases: tuple[()]
     seconds: float
     cuts: int
     sessions: int
@@ -324,7 +317,7 @@ def _print(console: Console, record: Record) -> None:
 
 def _write(folder: Path, record: Record) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "soak.json").write_text(json.dumps(rounded(asdict(record)), indent=2) + "\n")
+    record.write(folder)
     ran = f"{record.command}, {record.started[:10]}, {record.machine}"
     across = [steps / 1e6 for steps in record.steps]
     courses = {course.name: course.megabytes for course in record.courses}

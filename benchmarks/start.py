@@ -11,7 +11,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from rich.table import Table
 
 from benchmarks.machine import Machine
 from benchmarks.plot import draw_seconds
-from benchmarks.record import rounded
+from benchmarks.record import Run
 from benchmarks.spread import Spread
 
 __all__ = ["main"]
@@ -49,21 +49,14 @@ class Timed:
 
 
 @dataclass(frozen=True)
-class Record:
-    """A run, as the other benchmarks write theirs, with times in the place of rates.
+class Record(Run):
+    """A run without cases: with times in the place of rates.
 
     Attributes:
-        cases: none.
         totals: what a user waits for.
         stages: what that is spent on when a server is started.
     """
 
-    benchmark: str
-    question: str
-    command: str
-    started: str
-    machine: Machine
-    cases: tuple[()]
     env_id: str
     rounds: int
     totals: list[Timed]
@@ -99,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _write(folder: Path, record: Record) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "start.json").write_text(json.dumps(rounded(asdict(record)), indent=2) + "\n")
+    record.write(folder)
     groups = {
         f"{ENV_ID}: imports, and from gymnasium.make to the first observation": record.totals,
         "what starting the server spends of it": record.stages,

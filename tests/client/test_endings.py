@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-import websockets.sync.server
 from websockets.utils import accept_key
 
 from openenv_gym import AsyncClient, OpenEnvGym, OpenEnvGymError, OpenEnvVectorEnv, serve_gym
@@ -32,11 +31,11 @@ from openenv_gym.errors import (
     ProtocolViolation,
     ServerClosed,
 )
-from openenv_gym.wire.codecs.native import SUBPROTOCOL
 from tests.client.conftest import OpenClient
 from tests.environments import Counter
 from tests.proxy import CuttingProxy
 from tests.served import eventually, health
+from tests.strangers import Connection, accepting
 
 ANSWER = '{"type":"observation","data":{"observation":{"x":1},"reward":0.5,"done":false}}'
 
@@ -75,7 +74,7 @@ class _Quiet(http.server.BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def test_a_path_that_is_no_websocket(open_client: OpenClient, cartpole: GymServer) -> None:
+def test_a_path_that_is_noaccepting(open_client: OpenClient, cartpole: GymServer) -> None:
     with pytest.raises(ConnectFailed, match=r"40[34]"):
         open_client(f"{cartpole.url}/elsewhere")
 
@@ -106,7 +105,7 @@ def test_an_address_that_is_none(open_client: OpenClient) -> None:
 
 
 def test_the_native_dialect_is_not_to_be_had(open_client: OpenClient) -> None:
-    with _websocket(lambda connection: None) as url:
+    with accepting(lambda connection: None) as url:
         with pytest.raises(ProtocolViolation, match="json"):
             open_client(url, dialect="native")
 
@@ -146,22 +145,6 @@ def _switching_protocols(request: bytes) -> bytes:
     ).encode()
 
 
-@contextmanager
-def _websocket(
-    handle: Callable[[websockets.sync.server.ServerConnection], None], *, native: bool = False
-) -> Iterator[str]:
-    """A WebSocket server that does with each connection what a test says."""
-    subprotocols = [websockets.Subprotocol(SUBPROTOCOL)] if native else None
-    with websockets.sync.server.serve(handle, "127.0.0.1", 0, subprotocols=subprotocols) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.socket.getsockname()[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
 # the server ends it ----------------------------------------------------------------------------
 
 
@@ -180,11 +163,11 @@ def _websocket(
 def test_a_close_code_tells_who_ended_it(
     open_client: OpenClient, code: int, expected: type[OpenEnvGymError]
 ) -> None:
-    def close(connection: websockets.sync.server.ServerConnection) -> None:
+    def close(connection: Connection) -> None:
         connection.recv()
         connection.close(code, "because")
 
-    with _websocket(close) as url:
+    with accepting(close) as url:
         client = open_client(url, dialect="json")
         with pytest.raises(expected, match="because") as caught:
             client.reset()
@@ -195,13 +178,13 @@ def test_a_close_code_tells_who_ended_it(
 
 @pytest.mark.parametrize("answer", ["[]", "no json", '{"type":"surprise"}', b"\0"])
 def test_an_answer_that_is_none(open_client: OpenClient, answer: str | bytes) -> None:
-    def serve(connection: websockets.sync.server.ServerConnection) -> None:
+    def serve(connection: Connection) -> None:
         connection.recv()
         connection.send(answer)
         for _ in connection:
             pass
 
-    with _websocket(serve) as url:
+    with accepting(serve) as url:
         client = open_client(url, dialect="json")
         with pytest.raises(ProtocolViolation):
             client.reset()
@@ -210,19 +193,19 @@ def test_an_answer_that_is_none(open_client: OpenClient, answer: str | bytes) ->
 
 
 def test_a_welcome_that_is_none(open_client: OpenClient) -> None:
-    def serve(connection: websockets.sync.server.ServerConnection) -> None:
+    def serve(connection: Connection) -> None:
         connection.recv()
         connection.send(b"\xff" * 40)
         for _ in connection:
             pass
 
-    with _websocket(serve, native=True) as url:
+    with accepting(serve, native=True) as url:
         with pytest.raises(OpenEnvGymError):
             open_client(url)
 
 
 def test_a_message_in_fragments_is_one_message(open_client: OpenClient) -> None:
-    def serve(connection: websockets.sync.server.ServerConnection) -> None:
+    def serve(connection: Connection) -> None:
         connection.recv()
         connection.ping(b"in between")
         connection.send(ANSWER[start : start + 9] for start in range(0, len(ANSWER), 9))
@@ -231,7 +214,7 @@ def test_a_message_in_fragments_is_one_message(open_client: OpenClient) -> None:
         for _ in connection:
             pass
 
-    with _websocket(serve) as url:
+    with accepting(serve) as url:
         client = open_client(url, dialect="json")
         assert client.reset().values[0] == {"x": 1}
         assert client.reset().values[0] == {"x": 1}
@@ -291,11 +274,11 @@ def test_a_frame_that_breaks_the_rules(open_client: OpenClient) -> None:
 def test_an_answer_of_many_megabytes(open_client: OpenClient) -> None:
     answer = ANSWER.replace('"x":1', f'"x":"{"y" * 9_000_000}"')
 
-    def serve(connection: websockets.sync.server.ServerConnection) -> None:
+    def serve(connection: Connection) -> None:
         for _ in connection:
             connection.send(answer)
 
-    with _websocket(serve) as url:
+    with accepting(serve) as url:
         client = open_client(url, dialect="json")
         for _ in range(2):
             assert len(client.reset().values[0]["x"]) == 9_000_000

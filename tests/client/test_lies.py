@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import websockets.sync.server
+import websockets
 from gymnasium.spaces import Box, Dict, Text
 
 from openenv_gym.errors import DeadlineExceeded, OpenEnvGymError, ProtocolViolation
@@ -20,9 +19,10 @@ from openenv_gym.types import Signature
 from openenv_gym.wire import signature as signatures
 from openenv_gym.wire.answers import AnswerBuffer
 from openenv_gym.wire.blocks import Kind, MessageFlag
-from openenv_gym.wire.codecs.native import SUBPROTOCOL, NativeCodec
+from openenv_gym.wire.codecs.native import NativeCodec
 from openenv_gym.wire.messages import Hello, Welcome
 from tests.client.conftest import OpenClient
+from tests.strangers import Connection, accepting
 from tests.wire.ends import buffer_of, patched, put_lanes, signature_of, welcome_of
 from tests.wire.test_fuzz import LYING_VALUES
 
@@ -40,23 +40,14 @@ WIDE = Box(-1, 1, (2**16,), np.float64)
 def saying(*answers: bytes) -> Iterator[str]:
     """A server that says the next of its answers to whatever it is asked."""
 
-    def handle(connection: websockets.sync.server.ServerConnection) -> None:
+    def handle(connection: Connection) -> None:
         left = list(answers)
         for _ in connection:
             if left:
                 connection.send(left.pop(0))
 
-    subprotocols = [websockets.Subprotocol(SUBPROTOCOL)]
-    with websockets.sync.server.serve(
-        handle, "127.0.0.1", 0, subprotocols=subprotocols, compression=None
-    ) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.socket.getsockname()[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with accepting(handle, native=True, compression=None) as url:
+        yield url
 
 
 @contextmanager
@@ -160,7 +151,7 @@ def test_an_answer_that_does_not_lie_is_read(open_client: OpenClient) -> None:
 
 @pytest.mark.parametrize("length", [2**29, 2**31, 2**40, 2**63 - 1])
 def test_a_frame_that_is_announced_and_never_comes(open_client: OpenClient, length: int) -> None:
-    def handle(connection: websockets.sync.server.ServerConnection) -> None:
+    def handle(connection: Connection) -> None:
         connection.recv()
         connection.socket.sendall(b"\x82\x7f" + struct.pack("!Q", length) + bytes(1000))
         connection.recv(timeout=20)
@@ -171,19 +162,12 @@ def test_a_frame_that_is_announced_and_never_comes(open_client: OpenClient, leng
 
 
 @contextmanager
-def raw(handle: Callable[[websockets.sync.server.ServerConnection], None]) -> Iterator[str]:
-    def quiet(connection: websockets.sync.server.ServerConnection) -> None:
+def raw(handle: Callable[[Connection], None]) -> Iterator[str]:
+    def quiet(connection: Connection) -> None:
         try:
             handle(connection)
         except (websockets.ConnectionClosed, TimeoutError):
             return
 
-    subprotocols = [websockets.Subprotocol(SUBPROTOCOL)]
-    with websockets.sync.server.serve(quiet, "127.0.0.1", 0, subprotocols=subprotocols) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.socket.getsockname()[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with accepting(quiet, native=True) as url:
+        yield url

@@ -6,7 +6,6 @@ import asyncio
 import inspect
 import json
 import math
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
@@ -14,7 +13,6 @@ from typing import Any, TypeAlias
 import gymnasium
 import numpy as np
 import pytest
-import websockets.sync.server
 from pydantic import BaseModel, ConfigDict
 
 from openenv_gym import OpenEnvClient, StepResult, serve_gym
@@ -30,6 +28,7 @@ from openenv_gym.errors import (
 )
 from tests.environments import Counter, Fragile
 from tests.served import eventually, health
+from tests.strangers import Connection, accepting
 
 
 class Push(BaseModel):
@@ -108,7 +107,7 @@ def scripted(*answers: Any) -> Iterator[tuple[str, list[Any]]]:
     heard: list[Any] = []
     left = list(answers)
 
-    def serve(connection: websockets.sync.server.ServerConnection) -> None:
+    def serve(connection: Connection) -> None:
         for text in connection:
             heard.append(json.loads(text))
             if heard[-1]["type"] == "close":
@@ -116,14 +115,8 @@ def scripted(*answers: Any) -> Iterator[tuple[str, list[Any]]]:
             kind = "state" if heard[-1]["type"] == "state" else "observation"
             connection.send(json.dumps({"type": kind, "data": left.pop(0)}))
 
-    with websockets.sync.server.serve(serve, "127.0.0.1", 0) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.socket.getsockname()[1]}", heard
-        finally:
-            server.shutdown()
-            thread.join()
+    with accepting(serve) as url:
+        yield url, heard
 
 
 # on a server of ours ---------------------------------------------------------------------------

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any
 
 import httpx
 import pytest
 
-from openenv_gym import Client, serve_gym
+from openenv_gym import Client
 from openenv_gym.envs.serving import GymServer
 from openenv_gym.errors import CapacityReached
 from openenv_gym.hosting.source import open_source
@@ -23,18 +21,10 @@ from openenv_gym.wire.codecs.native import SUBPROTOCOL
 from tests import web
 from tests.environments import Counter, Fragile, Painter, Sleeper
 from tests.served import eventually
+from tests.server.plain_http import served
 from tests.sockets import JsonSocket
 
 STEP = {"type": "step", "data": {"action": 1}}
-
-
-@contextmanager
-def served(env: Any, **options: Any) -> Iterator[tuple[GymServer, httpx.Client]]:
-    """A server and a client of it; at its close, no lane is taken."""
-    with serve_gym(env, port=0, block=False, **options) as server:
-        with web.Client(base_url=server.url, timeout=20) as http:
-            yield server, http
-    assert server.house.active_lanes == 0
 
 
 def begin(http: httpx.Client, **body: Any) -> str:

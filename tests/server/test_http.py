@@ -25,16 +25,7 @@ from openenv_gym.server.listening import WebServer, listen, url_of
 from tests import web
 from tests.environments import Counter, Fragile, Sleeper
 from tests.served import eventually, health
-
-
-@contextmanager
-def served(env: Any, **options: Any) -> Iterator[tuple[GymServer, httpx.Client]]:
-    """A server and a client of it; at its close, no lane is taken."""
-    with serve_gym(env, port=0, block=False, **options) as server:
-        with web.Client(base_url=server.url, timeout=20) as http:
-            yield server, http
-    assert server.house.active_lanes == 0
-    assert server.house.sessions == {}
+from tests.server.plain_http import served
 
 
 @pytest.fixture
