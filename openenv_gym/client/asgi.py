@@ -159,7 +159,7 @@ class AsgiTransport:
             self._connection = self._loop.run_until_complete(
                 AsyncAsgiTransport.to(application, subprotocols=subprotocols, path=path)
             )
-        except BaseException:
+        except BaseException:  # Ctrl-C, too: nobody else could close it
             self._loop.close()
             raise
         self.subprotocol = self._connection.subprotocol

@@ -189,7 +189,7 @@ class AsyncSocketTransport:
         self._goodbye = True
         try:
             await self._connection.close()
-        except BaseException:
+        except BaseException:  # cancelled, too: who does not wait for the goodbye lets go
             self._connection.transport.abort()
             raise
 

@@ -140,7 +140,7 @@ class AsyncClient:
         except OpenEnvGymError:
             await client._transport.close()
             raise
-        except BaseException:
+        except BaseException:  # cancelled: the session ends, and nobody waits for it
             client._transport.leave()
             raise
         let_go_in_children(client)
@@ -388,7 +388,7 @@ class AsyncClient:
                 except (ConnectFailed, ConnectionLost, UnknownSession) as error:
                     self._resuming = True
                     pause = resumption.pause_after(error)
-                except BaseException:
+                except BaseException:  # cancelled, too: there is nothing to go on with
                     self._fail()
                     raise
                 else:

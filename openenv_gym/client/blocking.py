@@ -100,7 +100,7 @@ class Client:
             if self.native:
                 self._send(self.protocol.hello(with_nonce(hello)))
                 self._receive()
-        except BaseException:
+        except BaseException:  # Ctrl-C, too: nobody else could close it
             self._transport.close()
             raise
         let_go_in_children(self)
@@ -331,7 +331,7 @@ class Client:
                 data = self._transport.receive(self._timeout) if take is None else take()
             except (ConnectFailed, ConnectionLost, UnknownSession) as error:
                 pause = resumption.pause_after(error)
-            except BaseException:
+            except BaseException:  # Ctrl-C, too: there is nothing to go on with
                 self._fail()
                 raise
             else:

@@ -66,7 +66,7 @@ def open_socket(
         if proxy is not None:
             tunnel(connection, proxy, host, port)
         return connection if tls is None else tls.wrap_socket(connection, server_hostname=host)
-    except BaseException as error:
+    except BaseException as error:  # Ctrl-C, too: nobody else could close it
         connection.close()
         if isinstance(error, (OSError, EOFError)) and not isinstance(error, ConnectFailed):
             raise unreachable(error, host, port) from error

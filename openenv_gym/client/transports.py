@@ -132,7 +132,7 @@ class SocketTransport:
         try:
             self._shake_hands(authorized(url, headers))
             self._socket.settimeout(None)
-        except BaseException:
+        except BaseException:  # Ctrl-C, too: nobody else could close it
             self._socket.close()
             raise
         self._timeout: float | None = None

@@ -111,7 +111,7 @@ class Attachments:
     async def _build(self, tenure: Tenure[Berth], hello: Hello, protocol: ServerProtocol) -> Attachment:
         try:
             return await self._house.attach(hello, protocol)
-        except BaseException:
+        except BaseException:  # cancelled, too: there is nothing to claim
             self._register.strike(tenure)
             raise
 

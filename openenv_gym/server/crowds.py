@@ -214,7 +214,7 @@ class Crowd:
                 lane.start()
                 self._lanes.append(lane)
             self._all((lane, None) for lane in range(len(self._lanes)))
-        except BaseException:
+        except BaseException:  # whatever it is: lanes that have started end
             with suppress(HostedError):  # what failed first is what is told
                 self.close()
             raise

@@ -118,7 +118,7 @@ class House:
         name = f"session-{identity[:8]}"
         try:
             hosted, runner = await self._build(source, signature, choice.render_mode, name, inline)
-        except BaseException:
+        except BaseException:  # cancelled, too: its lanes go to others
             self._free(hello.lanes)
             raise
         session = Session(identity, source, signature, hosted, runner, [""] * hello.lanes)
@@ -174,7 +174,7 @@ class House:
         except OpenEnvGymError:
             runner.stop()
             raise
-        except BaseException as error:
+        except BaseException as error:  # cancelled, too
             # What is built too late, or for nobody, is closed where it was built.
             self._abandon(runner, close)
             if not isinstance(error, Overdue):
@@ -310,7 +310,7 @@ class House:
         except Overdue:
             _log.warning("session %s: its close took longer than %g s", session.id, CLOSE_SECONDS)
             self._abandon(session.runner)
-        except BaseException:
+        except BaseException:  # cancelled: the close may still run
             self._abandon(session.runner)
             raise
         else:

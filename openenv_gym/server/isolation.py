@@ -89,7 +89,7 @@ class InChild:
             self.kill()
         try:
             self._ask("construction", *self._orders)
-        except BaseException:
+        except BaseException:  # whatever it is: the process ends
             self._end()
             raise
         return self
@@ -105,7 +105,7 @@ class InChild:
                     pass_fds=(theirs.fileno(),),
                     start_new_session=True,  # its own children are killed with it
                 )
-            except BaseException:
+            except BaseException:  # whatever it is: nobody else could close it
                 ours.close()
                 raise
         self._channel = Channel(ours)

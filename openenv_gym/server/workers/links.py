@@ -81,7 +81,7 @@ class Link:
             while (event := await self._get())["type"] != "end":
                 await send(event)
                 whole = event["type"] == "http.response.body" and not event.get("more_body")
-        except BaseException as error:
+        except BaseException as error:  # cancelled, too
             self.close()  # what else would come on it is of this request
             if not (whole and isinstance(error, Broken)):
                 raise

@@ -186,7 +186,7 @@ class Siblings:
                 there = await self._line.ask(lambda ask: Connect(ask, worker), connection=theirs)
             except Hangup:
                 there = False
-            except BaseException:
+            except BaseException:  # cancelled, too: nobody else could close it
                 ours.close()
                 raise
         if not there:
