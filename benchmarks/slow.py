@@ -79,9 +79,8 @@ class FirstReady:
         self._rig.close()
 
 
-def batch() -> Case:
+def batch(lanes: int = 256, first: int = 64) -> Case:
     """As many lanes as a session of waiting has."""
-    lanes, first = 256, 64
     actions = action_table(ACTIONS, lanes)
     return Case(
         "batch",
@@ -99,9 +98,8 @@ def batch() -> Case:
     )
 
 
-def few() -> Case:
+def few(lanes: int = 64) -> Case:
     """As many lanes as ``AsyncVectorEnv`` has processes for."""
-    lanes = 64
     actions = action_table(ACTIONS, lanes)
     return Case(
         "few",

@@ -75,8 +75,10 @@ def test_what_cannot_be_served_fails_the_demo() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("seconds", [0.1, 1.5, 3.5])
+@pytest.mark.parametrize(
+    ("number", "seconds"),
+    [(signal.SIGINT, 0.1), (signal.SIGTERM, 0.1), (signal.SIGINT, 3.5), (signal.SIGTERM, 1.5)],
+)
 def test_a_signal_leaves_no_process_behind(number: signal.Signals, seconds: float) -> None:
     variable, mark = "OPENENV_GYM_DEMO_TEST", f"{number}-{seconds}-{os.getpid()}"
     process = subprocess.Popen(

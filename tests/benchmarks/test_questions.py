@@ -15,12 +15,11 @@ from typing import Any
 
 import pytest
 
-from benchmarks import apart, atari, command, scaling, sessions, start, vector
+from benchmarks import apart, atari, command, scaling, sessions, slow, start, vector
 from benchmarks.cases import Benchmark
 from benchmarks.command import main
 from benchmarks.readme import shown
 from benchmarks.single import SINGLE
-from benchmarks.slow import SLOW
 from benchmarks.starting import STAGES
 from benchmarks.stock import peer
 
@@ -29,6 +28,7 @@ ATARI = replace(atari.ATARI, cases=(partial(atari.pong, 2), partial(atari.pong_n
 SCALING = replace(
     scaling.SCALING, cases=(partial(scaling.workers, 4), partial(scaling.connections, 8, 8, [4]))
 )
+SLOW = replace(slow.SLOW, cases=(partial(slow.batch, 16, 4), partial(slow.few, 4)))
 SESSIONS = replace(sessions.SESSIONS, cases=(sessions.cartpole,))
 CROWD = replace(sessions.SESSIONS, cases=(partial(sessions.crowd, 30),))
 SPREAD = {"atari": [[1, 1]], "scaling": [[2], [1, 1], [2, 2, 2, 2]]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
 from typing import Any
@@ -127,9 +128,20 @@ def test_a_step_that_does_not_end_is_not_waited_for_after_a_second_ctrl_c() -> N
         client.close()
 
 
+IMPATIENT = """
+from openenv_gym.cli import main
+from openenv_gym.server import listening
+
+listening._DRAIN_SECONDS = 2.0
+main()
+"""
+"""As ``python -m openenv_gym``, which would wait for ten."""
+
+
 @pytest.mark.slow
 def test_a_step_that_does_not_end_is_not_waited_for_for_ever() -> None:
-    with ServerProcess(serve_command("tests.environments:Sleeper")) as server:
+    command = [sys.executable, "-c", IMPATIENT, *serve_command("tests.environments:Sleeper")[3:]]
+    with ServerProcess(command) as server:
         client = Client.to(server.url)
         client.reset(options={"seconds": 50.0})
         client.send_step(None, [1])

@@ -13,7 +13,7 @@ from pettingzoo.classic import tictactoe_v3
 
 from openenv_gym import Client, serve_gym
 from openenv_gym.errors import CapacityReached, ConnectFailed, InvalidArgument
-from openenv_gym.testing import Finding, Outcome, Report, check_server
+from openenv_gym.testing import Finding, Outcome, Report, check_server, sessions
 from openenv_gym.testing.findings import Failed
 from openenv_gym.testing.sessions import Session
 from openenv_gym.wire.messages import Hello
@@ -183,7 +183,9 @@ def test_headers_are_sent_with_every_request() -> None:
         assert check_server(url, headers={"X-Team": "blue"}).ok
 
 
-def test_a_server_that_says_nothing_is_waited_for_only_so_long() -> None:
+def test_a_server_that_says_nothing_is_waited_for_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "CLOSE_SECONDS", 0.2)
+
     class Mute(Little):
         async def serve_websocket(self, receive: Any, send: Any) -> None:
             await receive()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.trainers.examples import run_example
+from tests.trainers.examples import run_example, run_examples
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -17,29 +17,26 @@ def test_sb3_learns_cartpole_through_the_bridge() -> None:
     assert result["stderr"] == ""
 
 
-def test_masked_ppo_plays_chess_without_an_illegal_move() -> None:
-    result = run_example("maskable_chess.py", "--steps", "2048")
-    assert result["steps"] >= 2048
-    assert sum(result["endings"].values()) > 0
-    assert "illegal_move" not in result["endings"]
-    assert result["stderr"] == ""
+def test_masked_ppo_plays_chess_without_an_illegal_move_and_without_the_masks_it_does_not() -> None:
+    masked, unmasked = run_examples(
+        "maskable_chess.py", ["--steps", "2048"], ["--steps", "512", "--unmasked"]
+    )
+    assert masked["steps"] >= 2048
+    assert sum(masked["endings"].values()) > 0
+    assert "illegal_move" not in masked["endings"]
+    assert unmasked["endings"]["illegal_move"] > 100
 
 
-def test_without_the_masks_it_does_not() -> None:
-    result = run_example("maskable_chess.py", "--steps", "512", "--unmasked")
-    assert result["endings"]["illegal_move"] > 100
+def test_a_single_file_ppo_learns_in_both_autoreset_modes() -> None:
+    long = ["--lanes", "--total-steps", "16000", "--autoreset"]
+    results = run_examples(PPO, [*long, "NextStep"], [*long, "SameStep"])
+    assert [result["mean_return"] > 150 for result in results] == [True, True], results
 
 
-@pytest.mark.parametrize("mode", ["NextStep", "SameStep"])
-def test_a_single_file_ppo_learns_in_both_autoreset_modes(mode: str) -> None:
-    result = run_example(PPO, "--lanes", "--autoreset", mode, "--total-steps", "16000")
-    assert result["mean_return"] > 150
-    assert result["stderr"] == ""
-
-
-@pytest.mark.parametrize("mode", ["NextStep", "SameStep"])
-def test_the_same_seed_gives_the_same_curve_with_lanes_and_with_sync_vector_env(mode: str) -> None:
-    short = ("--autoreset", mode, "--total-steps", "2000")
-    lanes, sync = run_example(PPO, *short, "--lanes"), run_example(PPO, *short)
-    assert len(lanes["curve"]) > 50
-    assert lanes["curve"] == sync["curve"]
+def test_the_same_seed_gives_the_same_curve_with_lanes_and_with_sync_vector_env() -> None:
+    short = ["--total-steps", "2000", "--autoreset"]
+    both = [[*short, mode, *how] for mode in ("NextStep", "SameStep") for how in (["--lanes"], [])]
+    curves = [result["curve"] for result in run_examples(PPO, *both)]
+    assert min(map(len, curves)) > 50
+    assert curves[0] == curves[1]
+    assert curves[2] == curves[3]
