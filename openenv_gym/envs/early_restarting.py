@@ -21,8 +21,9 @@ from openenv_gym.client.endings import SESSION_OVER
 from openenv_gym.envs.early import Early, EarlyFields, EarlyLanes
 from openenv_gym.envs.fields import FieldsLanes
 from openenv_gym.envs.gathering import taken
+from openenv_gym.envs.inferring import Spaces
 from openenv_gym.envs.recovery import Recovery, is_loss
-from openenv_gym.envs.remote import Options, Spaces, lanes_at
+from openenv_gym.envs.remote import Options, lanes_at
 from openenv_gym.envs.restarting import checked_restarts
 from openenv_gym.envs.spread import joint_signature
 from openenv_gym.errors import OpenEnvGymError, ProtocolViolation

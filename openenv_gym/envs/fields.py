@@ -9,89 +9,24 @@ a face cannot tell the difference.
 from __future__ import annotations
 
 import selectors
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
-
-import gymnasium
 
 from openenv_gym.client.early import EarlyClient
 from openenv_gym.envs.lane import Failed, FieldsLane
 from openenv_gym.envs.promises import Promises
 from openenv_gym.envs.several import Several
-from openenv_gym.errors import Closed, InvalidArgument, LayoutMismatch, OpenEnvGymError
-from openenv_gym.hosting.views import reader_of
-from openenv_gym.spaces import Kind, coerce, compile_iterator, from_plain, layout_of, to_plain
+from openenv_gym.envs.translation import Translator
+from openenv_gym.errors import Closed, InvalidArgument, OpenEnvGymError
+from openenv_gym.spaces import Kind, coerce, compile_iterator, layout_of
 from openenv_gym.types import Rows, Signature, Slots
-from openenv_gym.wire import plain
 from openenv_gym.wire.answers import AnswerBuffer
+from openenv_gym.wire.codecs.json import FieldRows
 from openenv_gym.wire.codecs.native import NativeCodec
 from openenv_gym.wire.messages import Answer
 
-__all__ = ["FieldsLanes", "Translation"]
-
-
-class Translation:
-    """Actions to fields and fields to observations, by the spaces or by the caller's functions.
-
-    Args:
-        signature: with the spaces.
-        encode_action: action -> fields, or ``None``.
-        decode_observation: fields -> observation, or ``None``.
-        lifted: whether the server lifts a Gymnasium environment, and says its exact spaces.
-    """
-
-    def __init__(
-        self,
-        signature: Signature,
-        encode_action: Callable[[Any], dict[str, Any]] | None,
-        decode_observation: Callable[[dict[str, Any]], Any] | None,
-        *,
-        lifted: bool,
-    ) -> None:
-        self._action_space = signature.action_spaces[0]
-        self._observation_space = signature.observation_spaces[0]
-        self._lifted = lifted
-        self._restore = reader_of(signature) if self._lifted else None
-        self.encode_action = encode_action or self._encode_action
-        self._decode = decode_observation
-
-    def _encode_action(self, action: Any) -> dict[str, Any]:
-        fields = to_plain(self._action_space, action)
-        if isinstance(self._action_space, gymnasium.spaces.Dict) and not self._lifted:
-            return dict(fields)
-        return {"action": fields}
-
-    def decode_observation(self, fields: dict[str, Any]) -> Any:
-        """The observation in the fields of an answer."""
-        if self._decode is not None:
-            return self._decoded(self._decode, fields)
-        space = self._observation_space
-        if isinstance(space, gymnasium.spaces.Dict) and not self._lifted:
-            return from_plain(space, {key: fields.get(key) for key in space.spaces}, error=LayoutMismatch)
-        metadata = fields.get("metadata") or {}
-        value = fields.get("observation")
-        if "observation_types" in metadata:
-            return plain.restore(value, metadata["observation_types"])
-        if self._restore is not None:
-            return self._restore(value)
-        return from_plain(space, value, error=LayoutMismatch)
-
-    @staticmethod
-    def _decoded(decode: Callable[[dict[str, Any]], Any], fields: dict[str, Any]) -> Any:
-        """What the caller's function makes of the fields; what it raises is about one lane of many."""
-        try:
-            return decode(fields)
-        except OpenEnvGymError:
-            raise
-        except Exception as error:
-            refused = InvalidArgument(
-                f"decode_observation raised {type(error).__name__}: {error}; it was given the fields "
-                f"{', '.join(fields):.200}"
-            )
-            refused.add_note("".join(traceback.format_exception(error)).rstrip())
-            raise refused from error
+__all__ = ["FieldsLanes"]
 
 
 class FieldsLanes(Several[FieldsLane]):
@@ -104,6 +39,7 @@ class FieldsLanes(Several[FieldsLane]):
         signature: with the number of lanes and the autoreset mode.
         translation: between spaces and fields.
         promises: what to hold the server's answers against.
+        begun: the answer to a reset that was asked for on ``first``, without a seed or options.
     """
 
     microseconds = None
@@ -115,19 +51,22 @@ class FieldsLanes(Several[FieldsLane]):
         first: EarlyClient,
         connect: Callable[[], EarlyClient],
         signature: Signature,
-        translation: Translation,
+        translation: Translator,
         promises: Promises,
+        begun: FieldRows | None = None,
     ) -> None:
         self.signature = signature
         self._translation, self._promises = translation, promises
-        decode = translation.decode_observation
         again = connect if signature.on_failure == "restart" else None
         self._lanes: list[FieldsLane] = []
         super().__init__(self._lanes)
         try:
             for number in range(signature.lanes):
                 client = connect() if number else first
-                lane = FieldsLane(client, number, url, signature.autoreset, decode, promises, again)
+                own = None if number else begun
+                lane = FieldsLane(
+                    client, number, url, signature.autoreset, translation.read, promises, again, own
+                )
                 self._lanes.append(lane)
         except BaseException:
             self.close()

@@ -68,9 +68,10 @@ class FieldsLane:
         number: what the lane is called.
         url: of the server, for people.
         autoreset: Gymnasium's mode.
-        decode: the fields of an answer -> observation.
+        read: an answer -> observation and info.
         promises: what to hold its answers against.
         connect: begins another session, if the lane restarts when it fails.
+        begun: the answer to a reset that was asked for before; it serves the first one that asks for no more.
 
     Attributes:
         client: of the session.
@@ -84,18 +85,20 @@ class FieldsLane:
         number: int,
         url: str,
         autoreset: Autoreset,
-        decode: Callable[[dict[str, Any]], Any],
+        read: Callable[[FieldRows], tuple[Any, dict[str, Any]]],
         promises: Promises,
         connect: Callable[[], EarlyClient] | None = None,
+        begun: FieldRows | None = None,
     ) -> None:
         self.client, self.number = client, number
         self._connect = connect
+        self._begun_before = begun
         self._gone = self._begun = False
         self._tries = 0
         self._sent = self._received = 0
         self._url = url
         self.waits = False
-        self._autoreset, self._decode, self._promises = autoreset, decode, promises
+        self._autoreset, self._read, self._promises = autoreset, read, promises
         self._life = _Life.FRESH
         self._phase = Phase.RESET
         self._seed: int | None = None
@@ -152,6 +155,11 @@ class FieldsLane:
         except OpenEnvGymError as error:
             self._rows.append(Failed(error))
             return
+        begun, self._begun_before = self._begun_before, None
+        if begun is not None and seed is None and not options:
+            self._phase = Phase.RESET
+            self._take(begun)
+            return
         self._named = self._promises.episode_to_name(seed)
         names = None if self._named is None else [self._named]
         self._send(Phase.RESET, lambda: self.client.send_reset(None, [seed], options, names))
@@ -191,9 +199,16 @@ class FieldsLane:
             self.waits = False
             if not isinstance(answer, Answer) or not isinstance(answer.rows, FieldRows):
                 raise ProtocolViolation(f"rows were due, a {type(answer).__name__} came")
-            self._settle(answer.rows)
         except OpenEnvGymError as error:
             self.waits = False
+            self._fail(error)
+        else:
+            self._take(answer.rows)
+
+    def _take(self, rows: FieldRows) -> None:
+        try:
+            self._settle(rows)
+        except OpenEnvGymError as error:
             self._fail(error)
 
     def _fail(self, error: OpenEnvGymError) -> None:
@@ -221,14 +236,15 @@ class FieldsLane:
         ended = terminated or truncated
         self._life = _Life.ENDED if ended else _Life.RUNNING
         self._begun = True
-        reward, info = float(rows.reward[0]), rows.infos.of(0)
+        reward = float(rows.reward[0])
         if not rows.ours:
             self._promises.check(rows.body, self._phase)
             if math.isnan(reward):
                 reward = self._promises.reward_of_nothing()
             if begins and self._seed is not None:
                 self._check_seed(self._seed, rows.values[0])
-        row = LaneRow(self._phase, self._decode(rows.values[0]), reward, terminated, truncated, info)
+        observation, info = self._read(rows)
+        row = LaneRow(self._phase, observation, reward, terminated, truncated, info)
         if not (begins and ended):
             self._put(row)
             return

@@ -20,6 +20,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from enum import IntEnum
+from os import PathLike
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -37,9 +38,10 @@ from openenv_gym.envs.copies import MadeAnew
 from openenv_gym.envs.early import Early, wait_for
 from openenv_gym.envs.early_restarting import early_lanes
 from openenv_gym.envs.gathering import Share, gathered
+from openenv_gym.envs.inferring import Spaces, tell_assumptions
 from openenv_gym.envs.infos import vector_infos
 from openenv_gym.envs.observations import RowReader
-from openenv_gym.envs.remote import Options, Spaces, hello_for
+from openenv_gym.envs.remote import Options, hello_for
 from openenv_gym.envs.spread import ActionCheck, blocks, joint_signature
 from openenv_gym.errors import Closed, DeadlineExceeded, InvalidArgument, OutOfTurn
 from openenv_gym.spaces import concatenated, layout_of, split
@@ -84,6 +86,10 @@ class OpenEnvPool(MadeAnew):
         action_space: of one lane, if the server does not say it.
         encode_action: action -> fields, for a stock server.
         decode_observation: fields -> observation, for a stock server.
+        hints: what fields are, of a server that does not say it, or the path of a hint file
+            (:mod:`openenv_gym.spaces.inference.hints`); the server is spoken to in JSON then.
+        flatten: whether to have what a multilayer perceptron wants: all numbers as one Box, and actions as
+            Discrete, MultiDiscrete or Box where they can be; the server is spoken to in JSON then.
         strict: whether a stock server that breaks its own schema, or a rule of OpenEnv's, raises
             ``ContractViolation``; otherwise it is warned about, once for each thing.
         dialect: ``native``, ``json``, or ``None`` for the best that the server has.
@@ -109,6 +115,7 @@ class OpenEnvPool(MadeAnew):
         observation_space: of a batch.
         action_space: of a batch.
         metadata: the environment's, with the autoreset mode.
+        inference: what was concluded of a server that does not say its spaces; ``None`` if it does.
 
     Raises:
         ConnectFailed: if a server does not answer.
@@ -142,6 +149,8 @@ class OpenEnvPool(MadeAnew):
         action_space: gymnasium.Space[Any] | None = None,
         encode_action: Callable[[Any], dict[str, Any]] | None = None,
         decode_observation: Callable[[dict[str, Any]], Any] | None = None,
+        hints: Mapping[str, Any] | str | PathLike[str] | None = None,
+        flatten: bool = False,
         strict: bool = False,
         dialect: str | None = None,
         headers: dict[str, str] | None = None,
@@ -154,7 +163,7 @@ class OpenEnvPool(MadeAnew):
         on_failure: str = "raise",
     ) -> None:
         mode = autoreset_mode.value if isinstance(autoreset_mode, AutoresetMode) else autoreset_mode
-        spaces = Spaces(observation_space, action_space, encode_action, decode_observation)
+        spaces = Spaces(observation_space, action_space, encode_action, decode_observation, hints, flatten)
         options = Options(
             strict=strict,
             dialect=dialect,
@@ -180,9 +189,11 @@ class OpenEnvPool(MadeAnew):
                 own = structs.replace(hello, lanes=len(block))
                 self._servers.append(early_lanes(each, own, block.start, spaces, options))
             signature = joint_signature(urls, [server.signature for server in self._servers])
+            tell_assumptions(spaces, urls, stacklevel=2)  # raises where warnings are errors
         except BaseException:
             self.close()
             raise
+        self.inference = spaces.inference
         self.num_envs, self.batch_size = num_envs, size
         self.metadata = {**signature.metadata, "autoreset_mode": AutoresetMode(signature.autoreset)}
         self.single_observation_space = signature.observation_spaces[0]

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from openenv_gym.errors import ContractViolation
+from openenv_gym.errors import ContractViolation, OpenEnvGymError
 from openenv_gym.spaces import breaches
 from openenv_gym.types import Phase
 
@@ -76,6 +76,26 @@ class Promises:
                     f"breaks the schema that it publishes: in the answer to a {during}, {where} {said}",
                     field=field,
                 )
+
+    def number_in_text(self, field: str, text: str) -> None:
+        """A number came as text, where numbers are observed.
+
+        Raises:
+            ContractViolation: under ``strict``.
+        """
+        self._say(
+            f"schema {field}",
+            f"sent {text!r:.40} in field {field!r}, a number written as text, which is read as that number",
+            field=field,
+        )
+
+    def no_mask(self, misfit: OpenEnvGymError) -> None:
+        """What is called legal does not fit the actions.
+
+        Raises:
+            ContractViolation: under ``strict``.
+        """
+        self._say("mask", f"says what is legal in a way that gives no mask: {misfit.message}")
 
     def reward_of_nothing(self) -> float:
         """What a step is worth whose reward is null.

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from gymnasium import Space
 from msgspec import structs
 
 from openenv_gym.client.blocking import Client
@@ -24,61 +23,29 @@ from openenv_gym.client.early import EarlyClient
 from openenv_gym.client.pages import fetch_json
 from openenv_gym.client.proxies import ProxyChoice
 from openenv_gym.client.resuming import RESUME_SECONDS
-from openenv_gym.envs.fields import FieldsLanes, Translation
+from openenv_gym.envs.fields import FieldsLanes
+from openenv_gym.envs.inferring import Spaces, gathered, tell_assumptions
 from openenv_gym.envs.lanes import Lanes
 from openenv_gym.envs.promises import Promises
 from openenv_gym.envs.restarting import Restarting
 from openenv_gym.envs.spread import Spread, blocks
 from openenv_gym.envs.stats import Stats
+from openenv_gym.envs.translation import Inferred, Translation, Translator
 from openenv_gym.errors import (
     Closed,
     InvalidArgument,
     OpenEnvGymError,
     ProtocolViolation,
     ResetNeeded,
-    UnsupportedSpace,
 )
 from openenv_gym.spaces import Kind, kinds_of, layout_of
+from openenv_gym.spaces.inference import Inference
 from openenv_gym.types import AUTORESET_MODES, ON_FAILURE, Autoreset, Rows, Signature
 from openenv_gym.version import __version__
 from openenv_gym.wire import signature as signatures
 from openenv_gym.wire.messages import Hello
 
-__all__ = ["Options", "Remote", "Spaces", "hello_for", "lanes_at"]
-
-
-class Spaces:
-    """What a caller knows of a server that does not say it: spaces, and how fields map to them.
-
-    Args:
-        observation_space: of one lane.
-        action_space: of one lane.
-        encode_action: action -> the fields of a step; by default ``{"action": ...}``, or the keys of
-            a Dict space.
-        decode_observation: the fields of an answer -> observation; by default the field
-            ``observation``, or the keys of a Dict space.
-    """
-
-    def __init__(
-        self,
-        observation_space: Space[Any] | None,
-        action_space: Space[Any] | None,
-        encode_action: Callable[[Any], dict[str, Any]] | None = None,
-        decode_observation: Callable[[dict[str, Any]], Any] | None = None,
-    ) -> None:
-        for name, space in (("observation_space", observation_space), ("action_space", action_space)):
-            if not (space is None or isinstance(space, Space)):
-                raise InvalidArgument(f"{name} is a space of Gymnasium's, not {space!r:.40}")
-        for name, function in (("encode_action", encode_action), ("decode_observation", decode_observation)):
-            if not (function is None or callable(function)):
-                raise InvalidArgument(f"{name} is a function, not {function!r:.40}")
-        self.observation_space, self.action_space = observation_space, action_space
-        self.encode_action, self.decode_observation = encode_action, decode_observation
-
-    @property
-    def complete(self) -> bool:
-        """Whether both spaces are known."""
-        return self.observation_space is not None and self.action_space is not None
+__all__ = ["Options", "Remote", "hello_for", "lanes_at"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +103,17 @@ class Options:
             "resume_timeout": self.resume_timeout,
         }
 
+    def fetcher(self, url: str) -> Callable[[str], dict[str, Any]]:
+        """Gets the server's pages, in the way in which a client reaches it."""
+        return partial(
+            fetch_json,
+            url,
+            headers=self.headers,
+            ssl_context=self.ssl_context,
+            proxy=self.proxy,
+            timeout=self.connect_timeout,
+        )
+
     @property
     def config(self) -> dict[str, Any]:
         """What a hello says of it."""
@@ -159,6 +137,9 @@ class Remote:
         options: what the caller asks of them.
         clock: seconds, growing.
         name_episode: makes a name for an episode.
+
+    Attributes:
+        inference: what was concluded of servers that do not say their spaces; ``None`` if they do.
     """
 
     def __init__(
@@ -188,10 +169,12 @@ class Remote:
                 restarts = options.on_failure == "restart"
                 parts.append(Restarting(each, connect, block.start) if restarts else connect())
             self._lanes: Lanes = parts[0] if len(parts) == 1 else Spread(urls, parts)
+            tell_assumptions(spaces, urls, stacklevel=3)  # raises where warnings are errors
         except BaseException:
             for part in parts:
                 part.close()
             raise
+        self.inference = spaces.inference
         # Only a server of ours is sure to call an episode as it is told.
         self._naming = parts[0] if lanes == 1 and isinstance(parts[0], Client) else None
 
@@ -325,7 +308,13 @@ def hello_for(lanes: int, autoreset: str, *, exact: bool, options: Options, earl
 
 
 def lanes_at(url: str, hello: Hello, spaces: Spaces, options: Options) -> EarlyClient | FieldsLanes:
-    """The lanes that a server gives, in the dialect that it speaks."""
+    """The lanes that a server gives, in the dialect that it speaks; in JSON where hints are to count."""
+    if spaces.hinted:
+        if options.dialect == "native":
+            raise InvalidArgument(
+                "hints and flatten are about the fields of the JSON dialect; leave out dialect='native'"
+            )
+        options = replace(options, dialect="json")
 
     def client(view: str | None = None) -> EarlyClient:
         return EarlyClient.to(
@@ -348,12 +337,23 @@ def lanes_at(url: str, hello: Hello, spaces: Spaces, options: Options) -> EarlyC
             )
         needed = options.render_mode is not None or not spaces.complete
         schema = _fetch_schema(url, options, needed=needed)
-        exact = schema.get("gymnasium")
-        published: dict[str, Any] | None = exact if needed and type(exact) is dict else None
+        block = schema.get("gymnasium")
+        exact: dict[str, Any] | None = block if type(block) is dict else None
         if options.render_mode is not None:
-            _check_renders(url, published, options.render_mode)
-        signature, translation = _signature_of(url, published, spaces, hello.lanes, mode)
-        view = None if published is None or spaces.complete else published.get("json_view")
+            _check_renders(url, exact, options.render_mode)
+        promises = Promises(url, schema, strict=options.strict)
+        view, begun = None, None
+        translation: Translator
+        if spaces.told or (exact is not None and not spaces.hinted):
+            published = None if spaces.complete else exact
+            signature, translation = _signature_of(published, url, spaces, hello.lanes, mode)
+            view = None if published is None else published.get("json_view")
+        else:
+            there = spaces.conclude(url, lambda: gathered(first, schema, options.fetcher(url)), schema)
+            assert spaces.inference is not None, "conclude has seen to it"
+            begun = None if there is None else there.begun
+            signature = _signature_inferred(url, spaces.inference, hello.lanes, mode)
+            translation = Inferred(spaces.inference, spaces.decode_observation, promises)
         if view is not None:  # what was begun shows fields; these spaces are of another view
             first.close()
             first = client(str(view))
@@ -365,8 +365,7 @@ def lanes_at(url: str, hello: Hello, spaces: Spaces, options: Options) -> EarlyC
     except BaseException:
         first.close()
         raise
-    promises = Promises(url, schema, strict=options.strict)
-    return FieldsLanes(url, first, partial(client, view), signature, translation, promises)
+    return FieldsLanes(url, first, partial(client, view), signature, translation, promises, begun)
 
 
 def _check_renders(url: str, exact: dict[str, Any] | None, render_mode: str) -> None:
@@ -380,11 +379,28 @@ def _check_renders(url: str, exact: dict[str, Any] | None, render_mode: str) -> 
         )
 
 
+def _signature_inferred(url: str, inference: Inference, lanes: int, autoreset: Autoreset) -> Signature:
+    """The signature behind a JSON session whose spaces were inferred."""
+    layout = layout_of(inference.observation_space)
+    return Signature(
+        env_id=url,
+        agents=("agent",),
+        observation_spaces=(inference.observation_space,),
+        action_spaces=(inference.action_space,),
+        lanes=lanes,
+        autoreset=autoreset,
+        kinds=() if layout is None else tuple(kinds_of(layout, None)),
+        masks=inference.masks,
+    )
+
+
 def _signature_of(
-    url: str, exact: dict[str, Any] | None, spaces: Spaces, lanes: int, autoreset: Autoreset
+    exact: dict[str, Any] | None, url: str, spaces: Spaces, lanes: int, autoreset: Autoreset
 ) -> tuple[Signature, Translation]:
-    """The signature behind a JSON session: from the caller, or from the server's exact block."""
-    if spaces.observation_space is not None and spaces.action_space is not None:
+    """The signature behind a JSON session: from the server's exact block, or from the caller alone."""
+    if exact is None:
+        assert spaces.observation_space is not None, "the caller says both"
+        assert spaces.action_space is not None
         layout = layout_of(spaces.observation_space)
         signature = Signature(
             env_id=url,
@@ -397,11 +413,6 @@ def _signature_of(
         )
         return signature, Translation(
             signature, spaces.encode_action, spaces.decode_observation, lifted=False
-        )
-    if exact is None:
-        raise UnsupportedSpace(
-            f"the server at {url} does not say its spaces; pass action_space=..., observation_space=... "
-            "and, where its fields are not named action and observation, encode_action and decode_observation"
         )
     try:
         signature = Signature(
@@ -426,14 +437,7 @@ def _signature_of(
 def _fetch_schema(url: str, options: Options, *, needed: bool) -> dict[str, Any]:
     """What the server publishes as its ``/schema``; nothing, if it cannot be had and is not needed."""
     try:
-        return fetch_json(
-            url,
-            "/schema",
-            headers=options.headers,
-            ssl_context=options.ssl_context,
-            proxy=options.proxy,
-            timeout=options.connect_timeout,
-        )
+        return options.fetcher(url)("/schema")
     except OpenEnvGymError:
         if needed:
             raise

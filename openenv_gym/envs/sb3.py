@@ -16,6 +16,7 @@ import numpy as np
 from openenv_gym.envs.batches import Batches
 from openenv_gym.envs.vector import OpenEnvVectorEnv
 from openenv_gym.errors import InvalidArgument, MissingExtra, UnsupportedAutoreset
+from openenv_gym.spaces.inference import Inference
 from openenv_gym.types import Rows
 
 try:
@@ -76,6 +77,11 @@ class OpenEnvVecEnv(VecEnv):
             envs.close()
             raise
         self._masks: list[Any] = [None] * self.num_envs
+
+    @property
+    def inference(self) -> Inference | None:
+        """What was concluded of a server that does not say its spaces, once for all lanes."""
+        return self._batches.remote.inference
 
     def reset(self) -> Any:
         """Begin an episode in every lane, with the seeds and options that were set.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Mapping
+from os import PathLike
 from typing import Any, ClassVar
 
 import gymnasium
@@ -16,10 +17,12 @@ from openenv_gym.envs import masks
 from openenv_gym.envs.atari import AtariManners
 from openenv_gym.envs.batches import error_of
 from openenv_gym.envs.copies import MadeAnew
+from openenv_gym.envs.inferring import Spaces
 from openenv_gym.envs.observations import RowReader
-from openenv_gym.envs.remote import Options, Remote, Spaces
+from openenv_gym.envs.remote import Options, Remote
 from openenv_gym.envs.stats import Stats
 from openenv_gym.errors import InvalidArgument
+from openenv_gym.spaces.inference import Inference
 from openenv_gym.types import Rows
 from openenv_gym.wire.infos import NO_INFOS
 
@@ -51,6 +54,10 @@ class OpenEnvGym(MadeAnew, AtariManners, gymnasium.Env[Any, Any]):
         action_space: if the server does not say it.
         encode_action: action -> fields, for a stock server.
         decode_observation: fields -> observation, for a stock server.
+        hints: what fields are, of a server that does not say it, or the path of a hint file
+            (:mod:`openenv_gym.spaces.inference.hints`); the server is spoken to in JSON then.
+        flatten: whether to have what a multilayer perceptron wants: all numbers as one Box, and actions as
+            Discrete, MultiDiscrete or Box where they can be; the server is spoken to in JSON then.
         strict: whether a stock server that breaks its own schema, or a rule of OpenEnv's, raises
             ``ContractViolation``; otherwise it is warned about, once for each thing.
         dialect: ``native``, ``json``, or ``None`` for the best that the server has.
@@ -99,6 +106,8 @@ class OpenEnvGym(MadeAnew, AtariManners, gymnasium.Env[Any, Any]):
         action_space: gymnasium.Space[Any] | None = None,
         encode_action: Callable[[Any], dict[str, Any]] | None = None,
         decode_observation: Callable[[dict[str, Any]], Any] | None = None,
+        hints: Mapping[str, Any] | str | PathLike[str] | None = None,
+        flatten: bool = False,
         strict: bool = False,
         dialect: str | None = None,
         headers: dict[str, str] | None = None,
@@ -115,7 +124,7 @@ class OpenEnvGym(MadeAnew, AtariManners, gymnasium.Env[Any, Any]):
             lanes=1,
             autoreset="Disabled",
             exact=True,
-            spaces=Spaces(observation_space, action_space, encode_action, decode_observation),
+            spaces=Spaces(observation_space, action_space, encode_action, decode_observation, hints, flatten),
             options=Options(
                 strict=strict,
                 dialect=dialect,
@@ -238,6 +247,19 @@ class OpenEnvGym(MadeAnew, AtariManners, gymnasium.Env[Any, Any]):
         This side names it; in the JSON dialect the server does, and is asked once.
         """
         return self._remote.episode_id
+
+    @property
+    def inference(self) -> Inference | None:
+        """What was concluded of a server that does not say its spaces; ``print`` shows it as a table.
+
+        ``None`` where the server or the caller says it all.
+        """
+        return self._remote.inference
+
+    @property
+    def tools(self) -> tuple[Mapping[str, Any], ...]:
+        """The tools that a stock server lists whose actions are calls of them, as it describes them."""
+        return () if self.inference is None else self.inference.tools
 
     @property
     def stats(self) -> Stats:

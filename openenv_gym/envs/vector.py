@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
 from typing import Any
 
 import gymnasium
@@ -16,10 +17,12 @@ from openenv_gym.client.proxies import ProxyChoice
 from openenv_gym.client.resuming import RESUME_SECONDS
 from openenv_gym.envs.batches import Batches, outcomes
 from openenv_gym.envs.copies import MadeAnew
+from openenv_gym.envs.inferring import Spaces
 from openenv_gym.envs.infos import vector_infos
-from openenv_gym.envs.remote import Options, Remote, Spaces
+from openenv_gym.envs.remote import Options, Remote
 from openenv_gym.envs.stats import Stats
 from openenv_gym.errors import InvalidArgument
+from openenv_gym.spaces.inference import Inference
 from openenv_gym.types import Rows
 
 __all__ = ["OpenEnvVectorEnv"]
@@ -45,6 +48,10 @@ class OpenEnvVectorEnv(MadeAnew, VectorEnv[Any, Any, Any]):
         action_space: of one lane, if the server does not say it.
         encode_action: action -> fields, for a stock server.
         decode_observation: fields -> observation, for a stock server.
+        hints: what fields are, of a server that does not say it, or the path of a hint file
+            (:mod:`openenv_gym.spaces.inference.hints`); the server is spoken to in JSON then.
+        flatten: whether to have what a multilayer perceptron wants: all numbers as one Box, and actions as
+            Discrete, MultiDiscrete or Box where they can be; the server is spoken to in JSON then.
         strict: whether a stock server that breaks its own schema, or a rule of OpenEnv's, raises
             ``ContractViolation``; otherwise it is warned about, once for each thing.
         dialect: ``native``, ``json``, or ``None`` for the best that the server has.
@@ -92,6 +99,8 @@ class OpenEnvVectorEnv(MadeAnew, VectorEnv[Any, Any, Any]):
         action_space: gymnasium.Space[Any] | None = None,
         encode_action: Callable[[Any], dict[str, Any]] | None = None,
         decode_observation: Callable[[dict[str, Any]], Any] | None = None,
+        hints: Mapping[str, Any] | str | PathLike[str] | None = None,
+        flatten: bool = False,
         strict: bool = False,
         dialect: str | None = None,
         headers: dict[str, str] | None = None,
@@ -109,7 +118,7 @@ class OpenEnvVectorEnv(MadeAnew, VectorEnv[Any, Any, Any]):
             lanes=num_envs,
             autoreset=mode,
             exact=False,
-            spaces=Spaces(observation_space, action_space, encode_action, decode_observation),
+            spaces=Spaces(observation_space, action_space, encode_action, decode_observation, hints, flatten),
             options=Options(
                 strict=strict,
                 dialect=dialect,
@@ -230,6 +239,11 @@ class OpenEnvVectorEnv(MadeAnew, VectorEnv[Any, Any, Any]):
             ResetNeeded: if they are asked for before the first reset.
         """
         return self._batches.action_masks
+
+    @property
+    def inference(self) -> Inference | None:
+        """What was concluded of a server that does not say its spaces, once for all lanes."""
+        return self._batches.remote.inference
 
     @property
     def stats(self) -> Stats:

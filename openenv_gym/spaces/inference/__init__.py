@@ -18,5 +18,16 @@ from openenv_gym.spaces.inference.evidence import Evidence
 from openenv_gym.spaces.inference.fingerprints import fingerprint
 from openenv_gym.spaces.inference.inferring import Inference, infer
 from openenv_gym.spaces.inference.roles import Role
+from openenv_gym.spaces.inference.tools import calls_tools, listing_action
 
-__all__ = ["Conclusion", "Confidence", "Evidence", "Inference", "Role", "fingerprint", "infer"]
+__all__ = [
+    "Conclusion",
+    "Confidence",
+    "Evidence",
+    "Inference",
+    "Role",
+    "calls_tools",
+    "fingerprint",
+    "infer",
+    "listing_action",
+]

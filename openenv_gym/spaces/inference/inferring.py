@@ -21,6 +21,7 @@ from openenv_gym.spaces.inference.nodes import Node
 from openenv_gym.spaces.inference.observations import Observations, conclude_observations
 from openenv_gym.spaces.inference.roles import Role
 from openenv_gym.spaces.inference.shipped import matching_hints
+from openenv_gym.spaces.inference.tools import calls_tools, listed_tools
 from openenv_gym.spaces.inference.writings import Writing
 from openenv_gym.spaces.schema import from_schema
 from openenv_gym.types import Plain
@@ -39,6 +40,8 @@ class Inference:
         fields: a row for each field of the action and the observation.
         open: path of each field that is open -> why, and what to pass.
         notes: what to know besides.
+        tools: those that the server lists, if actions are calls of tools: name, description, input schema.
+        beside: names of fields that are no part of the observation, or in it as text only.
         name: what the server calls itself.
         fingerprint: of its schemas.
     """
@@ -46,6 +49,8 @@ class Inference:
     fields: tuple[Conclusion, ...]
     open: Mapping[str, str]
     notes: tuple[str, ...]
+    tools: tuple[Mapping[str, Plain], ...]
+    beside: tuple[str, ...]
     name: str | None
     fingerprint: str
     _action: Writing | None = field(repr=False)
@@ -233,6 +238,7 @@ def _inference(
     writing, space, decode = actions.writing, observations.space, observations.decode
     legal = mask_reader(observations.legal, *_decided(writing))
     unknown = {**actions.unknown, **observations.unknown}
+    beside = observations.beside
     rows = (*actions.fields, *observations.fields)
     if flatten and writing is not None:
         writing = flat_action(writing)
@@ -249,10 +255,13 @@ def _inference(
             if left:
                 said = f"flatten leaves out {', '.join(left)}: texts, and lists whose length changes"
                 notes = [*notes, said]
+                beside = (*beside, *[name for name in left if name not in beside])
     return Inference(
         fields=rows,
         open=unknown,
         notes=tuple(notes),
+        tools=tuple(listed_tools(evidence) or ()) if calls_tools(evidence) else (),
+        beside=beside,
         name=evidence.name,
         fingerprint=fingerprint(evidence.schema),
         _action=writing,

@@ -55,6 +55,18 @@ class Observations:
     known: frozenset[str]
     node: Node
 
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """Names of fields that are no part of the observation, or in it as text that stands for more."""
+        return tuple(
+            [
+                row.path.removeprefix("observation.")
+                for row in self.fields
+                if ((row.space is None and row.role is not Role.OUTCOME) or row.role is Role.STRUCTURE)
+                and row.path not in ("observation", "observation.metadata")
+            ]
+        )
+
     def replaced(self, space: Space[Any], decode: Callable[[Mapping[str, Plain]], Any]) -> Observations:
         """The same legal moves, in observations that somebody else decodes."""
         row = Conclusion("observation", Role.STRUCTURE, space, "observation_space=", Confidence.CERTAIN, "-")
@@ -94,7 +106,8 @@ def conclude_observations(evidence: Evidence, hints: Mapping[str, Hint], whole: 
             rows[name] = _unseen(path, role, column, hint)
         else:
             beside = samples[0] if samples else {}
-            around = Surroundings(name.split(".")[-1], beside, evidence.state, bool(samples))
+            answers = name in ("result", "error") and "tool_name" in children
+            around = Surroundings(name.split(".")[-1], beside, evidence.state, bool(samples), answers=answers)
             if hint is None:
                 found = reading_of(child, column, around)
             else:

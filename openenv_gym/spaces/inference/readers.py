@@ -25,7 +25,7 @@ from openenv_gym.spaces.inference.shapes import flat_items
 from openenv_gym.spaces.plain import from_plain
 from openenv_gym.types import Plain
 
-__all__ = ["Reader", "choice_reader", "dict_reader", "each_reader", "reader_for", "text_of"]
+__all__ = ["Reader", "answer_text", "choice_reader", "dict_reader", "each_reader", "reader_for", "text_of"]
 
 Reader: TypeAlias = Callable[[Plain], Any]
 """Reads the plain value of a field."""
@@ -75,6 +75,27 @@ def text_of(plain: Plain) -> str:
     if isinstance(plain, str):
         return plain
     return "" if plain is None else json.dumps(plain, ensure_ascii=False)
+
+
+def answer_text(plain: Plain) -> str:
+    """What a tool answered, as text: its blocks of text, or the message of its error, or all of it as JSON.
+
+    >>> answer_text({"content": [{"type": "text", "text": "AA"}], "data": 1})
+    'AA'
+    >>> answer_text({"error_type": "tool_not_found", "message": "Unknown tool"}), answer_text(None)
+    ('Unknown tool', '')
+    """
+    if isinstance(plain, dict):
+        blocks = plain.get("content")
+        if isinstance(blocks, list) and blocks:
+            return "\n".join([text_of(_said(block)) for block in blocks])
+        if isinstance(plain.get("message"), str):
+            return str(plain["message"])
+    return text_of(plain)
+
+
+def _said(block: Plain) -> Plain:
+    return block.get("text", block) if isinstance(block, dict) else block
 
 
 def choice_reader(labels: Sequence[Any], *, absent: Any = None) -> Reader:

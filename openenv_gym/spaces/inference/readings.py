@@ -17,6 +17,7 @@ from openenv_gym.spaces.inference.hints import Hint
 from openenv_gym.spaces.inference.nodes import ANYTHING, Node
 from openenv_gym.spaces.inference.readers import (
     Reader,
+    answer_text,
     choice_reader,
     dict_reader,
     each_reader,
@@ -68,6 +69,8 @@ class Surroundings:
     seen: bool
     depth: int = 0
     """How many lists and objects it is in."""
+    answers: bool = False
+    """Whether it is what a tool answered."""
 
     @property
     def picture(self) -> bool:
@@ -81,8 +84,10 @@ def reading_of(node: Node, samples: Sequence[Plain], around: Surroundings) -> Re
     sometimes = len(known) < len(samples)
     if node.kind == "array" or (node.kind == "anything" and known and all(map(_is_numbers, known))):
         return _array(node if node.kind == "array" else node_of(known[0]), known, sometimes, around)
-    if node.kind == "object" and not (node.nullable or sometimes):
+    if node.kind == "object" and not (node.nullable or sometimes or around.answers):
         return _object(node, known, around)
+    if around.answers and node.kind in ("object", "union", "anything", "null"):
+        return Reading(OpenText(), answer_text, "text of the tool's answer", Confidence.MEDIUM)
     if node.kind in ("object", "union", "anything", "null"):
         return Reading(OpenText(), text_of, "free-form; JSON as text", Confidence.MEDIUM)
     if node.kind == "string":

@@ -14,7 +14,7 @@ from openenv_gym.spaces.inference.nodes import Node, NodeReader
 from openenv_gym.spaces.inference.writings import Writing, object_writing
 from openenv_gym.types import Plain
 
-__all__ = ["TOOL_LIMIT", "call_of", "listed_tools", "tool_writings"]
+__all__ = ["TOOL_LIMIT", "call_of", "calls_tools", "listed_tools", "listing_action", "tool_writings"]
 
 TOOL_LIMIT = 1024
 """The most tools of one environment."""
@@ -28,6 +28,35 @@ def call_of(node: Node) -> Node | None:
     for each in node.variants or (node,):
         if each.fields.keys() >= _CALL:
             return each
+    return None
+
+
+def calls_tools(evidence: Evidence) -> bool:
+    """Whether the actions of a server are calls of tools.
+
+    >>> call = {"properties": {"tool_name": {"type": "string"}, "arguments": {"type": "object"}}}
+    >>> calls_tools(Evidence(schema={"action": call})), calls_tools(Evidence(schema={"action": {}}))
+    (True, False)
+    """
+    return call_of(NodeReader(evidence.published("action"), "action").read()) is not None
+
+
+def listing_action(evidence: Evidence) -> dict[str, Plain] | None:
+    """The action that lists the tools, where there is one beside that which calls them.
+
+    >>> verb = {"type": "string", "const": "call_tool"}
+    >>> fields = {"type": verb, "tool_name": {"type": "string"}, "arguments": {"type": "object"}}
+    >>> listing_action(Evidence(schema={"action": {"properties": fields}}))
+    {'type': 'list_tools'}
+    """
+    node = NodeReader(evidence.published("action"), "action").read()
+    for variant in node.variants or (node,):
+        for name, child in variant.fields.items():
+            for value in child.choices:
+                if isinstance(value, str) and "list" in value.lower() and "tool" in value.lower():
+                    return {name: value}
+                if value == "call_tool":
+                    return {name: "list_tools"}
     return None
 
 

@@ -30,7 +30,19 @@ from openenv_gym.types import Flag, Phase, Plain, Rows, Slots
 from openenv_gym.wire import plain
 from openenv_gym.wire.depth import check_depth
 from openenv_gym.wire.infos import NO_INFOS, from_dicts
-from openenv_gym.wire.messages import Answer, Close, Error, Mcp, Message, Render, Reset, State, Step, Value
+from openenv_gym.wire.messages import (
+    Answer,
+    Call,
+    Close,
+    Error,
+    Mcp,
+    Message,
+    Render,
+    Reset,
+    State,
+    Step,
+    Value,
+)
 
 __all__ = [
     "FieldRows",
@@ -280,7 +292,8 @@ class FieldRows(Rows, kw_only=True):
 class JsonClientCodec:
     """Requests to the text that any OpenEnv server understands, and its answers to messages.
 
-    Actions and observations are dicts of fields. ``Answer.rows.values[0]`` holds an observation's.
+    Actions and observations are dicts of fields. ``Answer.rows.values[0]`` holds an observation's. The calls
+    that there are, are methods of JSON-RPC, whose names have a slash (``tools/list``).
     """
 
     def __init__(self) -> None:
@@ -299,6 +312,13 @@ class JsonClientCodec:
             case Render(lane=0):
                 self._sent.append((message.seq, Phase.STEP))
                 return '{"type":"render"}'
+            case Call(seq=seq, name=name, args=args) if "/" in name:
+                params = args[0] if args else {}
+                text = _encode(
+                    {"type": "mcp", "data": {"jsonrpc": "2.0", "id": seq, "method": name, "params": params}}
+                )
+                self._sent.append((seq, Phase.STEP))
+                return text
             case Close():
                 return '{"type":"close"}'
         raise InvalidArgument(
@@ -339,6 +359,10 @@ class JsonClientCodec:
                 return Value(self._due()[0], value), 0
             case {"type": "render", "data": {"frame": frame} as body}:
                 return Value(self._due()[0], plain.restore(frame, body.get("types", {}))), 0
+            case {"type": "mcp", "data": {"result": result} as body} if not body.get("error"):
+                return Value(self._due()[0], result), 0
+            case {"type": "mcp", "data": {"error": {"message": str(text)}}}:
+                return Error(self._due()[0], "CALL_REFUSED", "peer", text, {}), 0
             case {"type": "error", "data": {"message": str(text)} as body}:
                 return self._error(text, body), 0
         raise ProtocolViolation(f"the server sent {data!r:.200}, which is no answer of OpenEnv")
