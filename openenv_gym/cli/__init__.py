@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from openenv_gym.cli import bench, check, listing, play, rollout, serve
+from openenv_gym.cli import bench, check, inspecting, listing, play, rollout, serve
 from openenv_gym.cli.showing import harmless
 from openenv_gym.errors import OpenEnvGymError
 from openenv_gym.version import __version__
@@ -39,6 +39,7 @@ app.command("play", short_help="Step an environment by hand, in the terminal.")(
 app.command("rollout", short_help="Play random episodes and sum them up.")(rollout.rollout)
 app.command("bench", short_help="Time steps, and say what bounds them.")(bench.bench)
 app.command("serve", short_help="Serve an environment until Ctrl-C.")(serve.serve)
+app.command("inspect", short_help="The spaces of any OpenEnv server, and a hint file.")(inspecting.inspect)
 app.command("check", short_help="Hold a running server up against OpenEnv's protocol.")(check.check)
 
 

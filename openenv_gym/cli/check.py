@@ -15,7 +15,7 @@ from openenv_gym.errors import ConnectFailed, InvalidArgument
 from openenv_gym.testing.findings import Finding, Outcome, Report
 from openenv_gym.testing.kit import check_server
 
-__all__ = ["check"]
+__all__ = ["check", "read_header"]
 
 _LOOKS = {
     Outcome.PASSED: ("✓", "green"),
@@ -49,7 +49,7 @@ def check(
     json_: bool = typer.Option(False, "--json", metavar="", help="Print one JSON document."),
 ) -> None:
     """Check a running OpenEnv server: what breaks the protocol, and what its users miss."""
-    headers = dict(map(_header, header or ()))
+    headers = dict(map(read_header, header or ()))
     try:
         with Console(stderr=True).status("Checking") as status:
             report = check_server(
@@ -71,7 +71,12 @@ def check(
     raise typer.Exit(0 if report.ok else 1)
 
 
-def _header(text: str) -> tuple[str, str]:
+def read_header(text: str) -> tuple[str, str]:
+    """The name and the value in an option.
+
+    Raises:
+        InvalidArgument: if they are not both there.
+    """
     name, colon, value = text.partition(":")
     if not colon or not name.strip():
         raise InvalidArgument("--header takes a name and a value: --header 'X-Team: blue'")

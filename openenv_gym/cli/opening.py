@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
@@ -57,8 +58,16 @@ def short_name(target: str) -> str:
     return last if is_url(target) else last.rpartition(":")[2]
 
 
-def open_env(target: str, *, render_mode: str | None, arguments: Mapping[str, Any]) -> OpenEnvGym:
+def open_env(
+    target: str, *, render_mode: str | None, arguments: Mapping[str, Any], hints: Path | None = None
+) -> OpenEnvGym:
     """An environment on the server that is named, or on a private one that is started for it.
+
+    Args:
+        target: what is named.
+        render_mode: of the session.
+        arguments: of the environment's constructor.
+        hints: a hint file, for a server that does not tell its spaces.
 
     Raises:
         InvalidArgument: if nothing can be meant by ``target``.
@@ -66,7 +75,7 @@ def open_env(target: str, *, render_mode: str | None, arguments: Mapping[str, An
         FactoryFailed: if the environment cannot be built.
         ConnectFailed: if no server answers.
     """
-    options = {"render_mode": render_mode, "env_kwargs": arguments}
+    options = {"render_mode": render_mode, "env_kwargs": arguments, "hints": hints}
     return _explained(target, lambda: _open(target, _ONE_LANE, options))
 
 
@@ -90,8 +99,8 @@ def _explained(target: str, opening: Callable[[], _Face]) -> _Face:
         if not isinstance(error.__cause__ or error, UnsupportedSpace):  # gymnasium.make's rule hides it
             raise
         raise UnsupportedSpace(
-            f"{target} does not say its spaces; play it from Python: with OpenEnvClient, in its own fields, "
-            "or with OpenEnvGym and the two spaces"
+            f"{error.message}\nopenenv-gym inspect {target} -o x.hints.json writes down what is known; say "
+            "there what is open, and name the file with --hints"
         ) from error
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from importlib.util import find_spec
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from gymnasium.spaces import Discrete
@@ -39,6 +40,9 @@ def play(
     render: str | None = typer.Option(
         None, metavar="MODE", help="ansi, rgb_array or none; else ansi if it has that."
     ),
+    hints: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A hint file; openenv-gym inspect URL writes one.")
+    ] = None,
     plugins: list[str] = typer.Option(
         [], "--import", metavar="MODULE", help="Imported first, for it registers ids. Repeatable."
     ),
@@ -57,24 +61,24 @@ def play(
     import_modules(plugins)
     if find_spec("readline") is not None:  # gives input() a history; there is none on Windows
         __import__("readline")
-    env = _open(target, render, arguments)
+    env = _open(target, render, arguments, hints)
     try:
         Table(env, short_name(target), Console(highlight=False), seed).run()
     finally:
         env.close()
 
 
-def _open(target: str, render: str | None, arguments: dict[str, Any]) -> OpenEnvGym:
+def _open(target: str, render: str | None, arguments: dict[str, Any], hints: Path | None) -> OpenEnvGym:
     if render not in (None, "none"):
-        return open_env(target, render_mode=render, arguments=arguments)
-    env = open_env(target, render_mode=None, arguments=arguments)
+        return open_env(target, render_mode=render, arguments=arguments, hints=hints)
+    env = open_env(target, render_mode=None, arguments=arguments, hints=hints)
     if render == "none" or "ansi" not in env.metadata["render_modes"]:
         return env
     env.close()  # first, for a server may have room for one
     try:
-        return open_env(target, render_mode="ansi", arguments=arguments)
+        return open_env(target, render_mode="ansi", arguments=arguments, hints=hints)
     except (InvalidArgument, FactoryFailed):  # it says that it can, and cannot
-        return open_env(target, render_mode=None, arguments=arguments)
+        return open_env(target, render_mode=None, arguments=arguments, hints=hints)
 
 
 class Table:

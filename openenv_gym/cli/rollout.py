@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import fmean, pstdev
-from typing import Any
+from typing import Annotated, Any
 
 import gymnasium
 import typer
@@ -95,6 +95,9 @@ def rollout(
     kwargs: str = typer.Option("{}", "--env-kwargs", metavar="JSON", help="Constructor arguments."),
     video: Path | None = typer.Option(None, metavar="DIR", help="Record each episode there, as MP4."),
     json_: bool = typer.Option(False, "--json", metavar="", help="Print one JSON document."),
+    hints: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A hint file; openenv-gym inspect URL writes one.")
+    ] = None,
     plugins: list[str] = typer.Option(
         [], "--import", metavar="MODULE", help="Imported first, for it registers ids. Repeatable."
     ),
@@ -107,7 +110,7 @@ def rollout(
     import_modules(plugins)
     if video is not None and find_spec("moviepy") is None:
         raise MissingExtra("--video needs moviepy: pip install moviepy", extra="moviepy")
-    env = _open(target, arguments, video)
+    env = _open(target, arguments, video, hints)
     rollouts = Rollouts(target, secrets.randbelow(1 << 31) if seed is None else seed)
     try:
         _play_all(env, rollouts, episodes, max_steps)
@@ -166,11 +169,13 @@ def play_episodes(
         yield episode
 
 
-def _open(target: str, arguments: dict[str, Any], video: Path | None) -> gymnasium.Env[Any, Any]:
+def _open(
+    target: str, arguments: dict[str, Any], video: Path | None, hints: Path | None
+) -> gymnasium.Env[Any, Any]:
     if video is None:
-        return open_env(target, render_mode=None, arguments=arguments)
+        return open_env(target, render_mode=None, arguments=arguments, hints=hints)
     try:
-        env = open_env(target, render_mode="rgb_array", arguments=arguments)
+        env = open_env(target, render_mode="rgb_array", arguments=arguments, hints=hints)
     except MissingExtra:
         raise
     except CallerError as error:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from openenv_gym.errors import ContractViolation, OpenEnvGymError
-from openenv_gym.spaces import breaches
+from openenv_gym.spaces import breaches_of_answer
 from openenv_gym.types import Phase
 
 __all__ = ["Promises"]
@@ -23,7 +23,6 @@ __all__ = ["Promises"]
 _MOST_FIELDS = 12
 """So many fields are said to break a schema; a server can name as many as it likes."""
 _MOST_SEEDS = 256
-_BESIDE = ("reward", "done")
 
 
 class Promises:
@@ -59,16 +58,8 @@ class Promises:
             ContractViolation: under ``strict``, if it breaks it; nothing is lost with it but this row.
         """
         schema = self._begun if phase is Phase.RESET else self._stepped
-        if type(schema) is not dict:
-            return
-        declared = schema.get("properties")
-        declared = declared if type(declared) is dict else {}
-        beside = {name: body[name] for name in _BESIDE if name in declared and name in body}
-        fields = {name: value for name, value in body["observation"].items() if name != "metadata"}
-        if "metadata" in declared and "metadata" in body["observation"]:
-            beside["metadata"] = body["observation"]["metadata"]
         during = "reset" if phase is Phase.RESET else "step"
-        for field, said in breaches(schema, {**fields, **beside}):
+        for field, said in breaches_of_answer(schema, body):
             if len(self._said) < _MOST_FIELDS or self._strict:
                 where = f"field {field!r}" if field else "the observation"
                 self._say(

@@ -45,7 +45,7 @@ from openenv_gym.version import __version__
 from openenv_gym.wire import signature as signatures
 from openenv_gym.wire.messages import Hello
 
-__all__ = ["Options", "Remote", "hello_for", "lanes_at"]
+__all__ = ["Options", "Remote", "hello_for", "inspected", "lanes_at"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -368,6 +368,14 @@ def lanes_at(url: str, hello: Hello, spaces: Spaces, options: Options) -> EarlyC
     return FieldsLanes(url, first, partial(client, view), signature, translation, promises, begun)
 
 
+def inspected(url: str, spaces: Spaces, options: Options) -> Inference:
+    """What is concluded of a server, with what stays open; the session that this takes has ended."""
+    connection = {**options.connection, "dialect": "json"}
+    with Client.to(url, timeout=options.timeout, **connection) as client:
+        schema = _fetch_schema(url, options, needed=True)
+        return spaces.infer(gathered(client, schema, options.fetcher(url)).evidence)
+
+
 def _check_renders(url: str, exact: dict[str, Any] | None, render_mode: str) -> None:
     """Refuse a render mode of which the server's exact block says nothing: its answer would be silence."""
     modes = None if exact is None else exact.get("render_modes")
@@ -389,6 +397,7 @@ def _signature_inferred(url: str, inference: Inference, lanes: int, autoreset: A
         action_spaces=(inference.action_space,),
         lanes=lanes,
         autoreset=autoreset,
+        metadata={"render_modes": []},
         kinds=() if layout is None else tuple(kinds_of(layout, None)),
         masks=inference.masks,
     )

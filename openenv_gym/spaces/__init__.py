@@ -8,7 +8,7 @@ then an :class:`~openenv_gym.errors.UnsupportedSpace`. Imports only ``errors`` a
 from __future__ import annotations
 
 from openenv_gym.spaces.actions import coerce, coerce_one, compile_iterator
-from openenv_gym.spaces.breaches import breaches
+from openenv_gym.spaces.breaches import breaches, breaches_of_answer
 from openenv_gym.spaces.deviations import deviations
 from openenv_gym.spaces.layout import Layout, Leaf, layout_of
 from openenv_gym.spaces.open_text import OpenText
@@ -37,6 +37,7 @@ __all__ = [
     "OpenText",
     "assign_rows",
     "breaches",
+    "breaches_of_answer",
     "coerce",
     "coerce_one",
     "compile_iterator",

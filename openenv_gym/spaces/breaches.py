@@ -8,14 +8,14 @@ Whatever a schema says, little is done: it may refer to itself, and be as large 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from reprlib import repr as shown
 from typing import Any, NamedTuple
 
 from openenv_gym.types import Plain
 
-__all__ = ["Breach", "breaches"]
+__all__ = ["Breach", "breaches", "breaches_of_answer"]
 
 _MOST_STEPS = 5000
 """Parts of the schema that are looked at for one value, however often for the same part."""
@@ -25,6 +25,7 @@ _MOST_BREACHES = 32
 _DEEPEST = 50
 _ITEMS = 16
 """Of a list, so many are looked at."""
+_BESIDE = ("reward", "done", "metadata")
 _BOUNDS: dict[str, tuple[str, Any]] = {
     "minimum": ("at least", lambda value, bound: value >= bound),
     "maximum": ("at most", lambda value, bound: value <= bound),
@@ -59,6 +60,27 @@ def breaches(schema: Any, value: Plain) -> list[Breach]:
     except _TooMuch:
         pass
     return list(found.values())
+
+
+def breaches_of_answer(schema: Any, body: Mapping[str, Plain]) -> list[Breach]:
+    """What of an answer to a reset or step breaks the schema of observations.
+
+    Reward, end and metadata travel beside the fields, and are looked at where the schema declares them.
+
+    >>> breaches_of_answer({"required": ["x", "done"]}, {"observation": {"metadata": {}}, "done": False})
+    [Breach(field='x', said='is missing')]
+    """
+    if type(schema) is not dict:
+        return []
+    declared = schema.get("properties")
+    declared = declared if type(declared) is dict else {}
+    required = _list(schema, "required")
+    there = {**body, **body["observation"]}
+    beside = {
+        name: there[name] for name in _BESIDE if (name in declared or name in required) and name in there
+    }
+    fields = {name: value for name, value in body["observation"].items() if name != "metadata"}
+    return breaches(schema, {**fields, **beside})
 
 
 class _TooMuch(Exception):

@@ -18,6 +18,7 @@ from openenv_gym.errors import (
     LayoutMismatch,
     ResetNeeded,
 )
+from tests import web
 from tests.typed import Counting
 
 TOTALS = Dict(total=Box(0, 100, (), np.int64))
@@ -27,6 +28,7 @@ TOTALS = Dict(total=Box(0, 100, (), np.int64))
 def counting() -> Iterator[str]:
     """A typed environment that counts from its seed to ten; by -1 it raises."""
     with serve_gym(Counting, port=0, block=False, max_sessions=8) as server:
+        web.get(f"{server.url}/metadata")  # begins a thread of the server's, which stays
         yield server.url
 
 

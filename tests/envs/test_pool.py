@@ -323,10 +323,12 @@ def test_a_copy_has_sessions_of_its_own(urls: list[str], copied: Callable[[Any],
 # what a pool is not for ---------------------------------------------------------------------------
 
 
-def test_a_server_that_does_not_say_its_spaces_is_refused() -> None:
+def test_the_spaces_of_a_server_that_does_not_say_them_are_inferred_unless_native_is_asked_for() -> None:
     with serve_gym(Counting, port=0, block=False) as server:
-        with pytest.raises(UnsupportedSpace, match="action_space"):
-            OpenEnvPool(server.url, 2)
+        with pytest.warns(UserWarning, match="does not tell its spaces"), OpenEnvPool(server.url, 2) as pool:
+            assert pool.single_action_space == Discrete(12, start=-2) and pool.inference is not None
+        with pytest.raises(UnsupportedSpace, match="the server wants it; pass hints="):
+            OpenEnvPool(server.url, 2, hints={"action.by": "setting"})
         with pytest.raises(ProtocolViolation, match="does not speak the native dialect"):
             OpenEnvPool(server.url, 2, dialect="native")
 

@@ -15,7 +15,7 @@ from gymnasium.spaces import Box, Discrete
 from websockets.sync.client import connect
 
 from openenv_gym import Client, OpenEnvGym, create_app, serve_gym
-from openenv_gym.errors import InvalidAction, InvalidArgument, ProtocolViolation, UnsupportedSpace
+from openenv_gym.errors import InvalidAction, InvalidArgument, ProtocolViolation
 from openenv_gym.models import State
 from tests import web
 from tests.typed import Count, Counted, Counting, CountingAsync, Foreign
@@ -135,8 +135,6 @@ def test_our_client_falls_back_to_json(url: str) -> None:
 
 
 def test_spaces_that_the_caller_knows_make_it_a_gym_env(url: str) -> None:
-    with pytest.raises(UnsupportedSpace, match="action_space"):
-        OpenEnvGym(url)
     env = OpenEnvGym(
         url,
         action_space=Discrete(10),

@@ -8,16 +8,15 @@ from typing import Any
 
 from gymnasium import Space
 
-from openenv_gym.errors import LayoutMismatch, ProtocolViolation, SpaceUnknown
+from openenv_gym.errors import ProtocolViolation, SpaceUnknown
+from openenv_gym.spaces.breaches import breaches_of_answer
 from openenv_gym.spaces.inference.actions import Actions, conclude_actions
-from openenv_gym.spaces.inference.breaches import breaches_of
 from openenv_gym.spaces.inference.conclusions import Conclusion, Confidence, table
 from openenv_gym.spaces.inference.evidence import Evidence
 from openenv_gym.spaces.inference.fingerprints import fingerprint
 from openenv_gym.spaces.inference.flattening import flat_action, flat_observation, is_flat
 from openenv_gym.spaces.inference.hints import Hint, hint_file, hints_of, refuse_unknown
 from openenv_gym.spaces.inference.legal import LegalMoves, Mask, mask_reader
-from openenv_gym.spaces.inference.nodes import Node
 from openenv_gym.spaces.inference.observations import Observations, conclude_observations
 from openenv_gym.spaces.inference.roles import Role
 from openenv_gym.spaces.inference.shipped import matching_hints
@@ -40,6 +39,7 @@ class Inference:
         fields: a row for each field of the action and the observation.
         open: path of each field that is open -> why, and what to pass.
         notes: what to know besides.
+        breaches: how the first answer breaks the schema that its server publishes.
         tools: those that the server lists, if actions are calls of tools: name, description, input schema.
         beside: names of fields that are no part of the observation, or in it as text only.
         name: what the server calls itself.
@@ -49,6 +49,7 @@ class Inference:
     fields: tuple[Conclusion, ...]
     open: Mapping[str, str]
     notes: tuple[str, ...]
+    breaches: tuple[str, ...]
     tools: tuple[Mapping[str, Plain], ...]
     beside: tuple[str, ...]
     name: str | None
@@ -58,7 +59,6 @@ class Inference:
     _decode: Callable[[Mapping[str, Plain]], Any] = field(repr=False)
     _moves: LegalMoves | None = field(repr=False)
     _legal: Callable[[Mapping[str, Plain]], Mask | None] | None = field(repr=False)
-    _node: Node = field(repr=False)
 
     def check(self) -> None:
         """Make sure that nothing is open.
@@ -127,10 +127,6 @@ class Inference:
         """The same in the server's own words, whatever the action space is."""
         return None if self._moves is None else self._moves.read(fields)
 
-    def breaches(self, fields: Mapping[str, Plain]) -> tuple[str, ...]:
-        """How an answer's ``observation`` breaks the schema that its server publishes, field by field."""
-        return breaches_of(self._node, fields)
-
     @property
     def assumptions(self) -> tuple[str, ...]:
         """What is not sure, in a line for each field: for one warning that says all of it."""
@@ -144,9 +140,9 @@ class Inference:
 
     def table(self, width: int = 100) -> str:
         """The table, at most ``width`` columns wide, 80 or more."""
-        return table(
-            self.fields, [*(f"{path}: {why}" for path, why in self.open.items()), *self.notes], width=width
-        )
+        unknown = [f"{path}: {why}" for path, why in self.open.items()]
+        broken = [f"the server breaks its own schema: {breach}" for breach in self.breaches]
+        return table(self.fields, [*unknown, *self.notes, *broken], width=width)
 
     def __str__(self) -> str:
         return self.table()
@@ -168,7 +164,6 @@ def infer(
     encode_action: Callable[[Any], dict[str, Plain]] | None = None,
     decode_observation: Callable[[Mapping[str, Plain]], Any] | None = None,
     flatten: bool = False,
-    strict: bool = False,
 ) -> Inference:
     """Conclude the spaces of a server from what is known of it.
 
@@ -198,12 +193,10 @@ def infer(
         decode_observation: fields -> observation; the same.
         flatten: give what a multilayer perceptron wants: a Box of all numbers for the observation, and
             Discrete, MultiDiscrete or Box for the action where it can be one of them.
-        strict: refuse a server whose first answer breaks its own schema.
 
     Raises:
         ProtocolViolation: a schema is malformed, refers to itself or elsewhere, or is too large.
         InvalidArgument: a hint is none, or names no field.
-        LayoutMismatch: the first answer breaks the schema, and ``strict`` is set.
     """
     said = hints_of(hints)
     notes = _foreign(hints, evidence)
@@ -223,13 +216,7 @@ def infer(
     else:
         actions = conclude_actions(evidence, merged, observations.legal, merged.get("action"))
     refuse_unknown(merged, {"action", "observation"} | actions.known | observations.known)
-    breaches = [
-        breach for fields in evidence.observations[:1] for breach in breaches_of(observations.node, fields)
-    ]
-    if strict and breaches:
-        raise LayoutMismatch(f"the server's first answer breaks its own schema: {'; '.join(breaches)}")
-    notes += [*more, *(f"the server breaks its own schema: {breach}" for breach in breaches)]
-    return _inference(evidence, actions, observations, notes, flatten)
+    return _inference(evidence, actions, observations, [*notes, *more], flatten)
 
 
 def _inference(
@@ -260,6 +247,7 @@ def _inference(
         fields=rows,
         open=unknown,
         notes=tuple(notes),
+        breaches=tuple(_breaches(evidence)),
         tools=tuple(listed_tools(evidence) or ()) if calls_tools(evidence) else (),
         beside=beside,
         name=evidence.name,
@@ -269,8 +257,15 @@ def _inference(
         _decode=decode,
         _moves=observations.legal,
         _legal=legal,
-        _node=observations.node,
     )
+
+
+def _breaches(evidence: Evidence) -> list[str]:
+    """How the first answer breaks the schema, field by field."""
+    schema = evidence.published("reset_observation") or evidence.published("observation")
+    if evidence.reset is None or not isinstance(evidence.reset.get("observation"), dict):
+        return []
+    return [f"{field or 'it'} {said}" for field, said in breaches_of_answer(schema, evidence.reset)]
 
 
 def _decided(writing: Writing | None) -> tuple[Space[Any] | None, tuple[Any, ...] | None]:

@@ -77,6 +77,31 @@ class Node:
         """Whether one value alone may stand there."""
         return self.kind == "choice" and len(self.choices) == 1 and not self.nullable
 
+    def may_be(self, plain: Plain) -> bool:
+        """Say whether a value that is not null is of this type; what it holds is not looked at.
+
+        >>> Node("integer").may_be(3.0), Node("integer").may_be("3")
+        (True, False)
+        """
+        if self.kind == "choice":
+            return plain in self.choices
+        wanted = _TYPES.get(self.kind)
+        if self.kind == "integer" and isinstance(plain, float):
+            return plain.is_integer()
+        return wanted is None or (
+            isinstance(plain, wanted) and (isinstance(plain, bool) <= (self.kind in ("boolean", "number")))
+        )
+
+
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "integer": int,
+    "number": (int, float),
+    "string": str,
+    "boolean": bool,
+    "array": list,
+    "object": dict,
+    "union": dict,
+}
 
 ANYTHING: Final = Node("anything")
 

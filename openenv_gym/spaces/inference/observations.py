@@ -10,7 +10,6 @@ from gymnasium import Space
 from gymnasium.spaces import Dict, Discrete
 
 from openenv_gym.errors import LayoutMismatch
-from openenv_gym.spaces.inference.breaches import may_be
 from openenv_gym.spaces.inference.conclusions import Conclusion, Confidence
 from openenv_gym.spaces.inference.evidence import Evidence
 from openenv_gym.spaces.inference.hints import Hint
@@ -43,7 +42,6 @@ class Observations:
         legal: where the legal moves are.
         unknown: path of each field that is open -> why, and what to pass.
         known: every path that a hint may name.
-        node: what the schema says of it.
     """
 
     fields: tuple[Conclusion, ...]
@@ -53,7 +51,6 @@ class Observations:
     legal: LegalMoves | None
     unknown: Mapping[str, str]
     known: frozenset[str]
-    node: Node
 
     @property
     def beside(self) -> tuple[str, ...]:
@@ -143,7 +140,6 @@ def conclude_observations(evidence: Evidence, hints: Mapping[str, Hint], whole: 
         legal[0] if len(legal) == 1 else None,
         unknown,
         known,
-        node,
     )
 
 
@@ -168,7 +164,7 @@ def _children(node: Node, samples: list[dict[str, Any]], hints: Mapping[str, Hin
 
 def _as_seen(child: Node, column: list[Any]) -> Node:
     """What may stand in a field; what stood there, if the schema is not true."""
-    untrue = [value for value in column if value is not None and not may_be(child, value)]
+    untrue = [value for value in column if value is not None and not child.may_be(value)]
     return node_of(untrue[0]) if untrue else child
 
 

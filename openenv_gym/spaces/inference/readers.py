@@ -36,8 +36,8 @@ _FLOATS = {float}
 def reader_for(space: Space[Any], *, absent: float | None = None) -> Reader:
     """A reader of values of any space.
 
-    Nested lists may come flat, and a single number for a Box of one; a Box of two reads a number that may be
-    missing, as the number and whether it was there.
+    Nested lists may come flat, and a single number for a Box of one; a Box of two whose second is from 0 to 1
+    reads a number that may be missing, as the number and whether it was there.
 
     >>> read = reader_for(Box(-1, 1, (2, 2), np.int8))
     >>> read([[0, 1], [-1, 0]]).tolist() == read([0, 1, -1, 0]).tolist() == [[0, 1], [-1, 0]]
@@ -182,7 +182,7 @@ def _discrete_reader(space: Discrete, absent: float | None) -> Reader:
 def _box_reader(space: Box, absent: float | None) -> Reader:
     nearest = np.clip(0 if absent is None else absent, space.low, space.high)
     read_array = _array_reader(space, nearest.astype(space.dtype))
-    if space.shape != (2,):
+    if space.shape != (2,) or (space.low[1], space.high[1]) != (0, 1):
         return read_array
 
     def read(plain: Plain) -> Any:

@@ -38,7 +38,8 @@ def calls_tools(evidence: Evidence) -> bool:
     >>> calls_tools(Evidence(schema={"action": call})), calls_tools(Evidence(schema={"action": {}}))
     (True, False)
     """
-    return call_of(NodeReader(evidence.published("action"), "action").read()) is not None
+    node = _action_of(evidence)
+    return node is not None and call_of(node) is not None
 
 
 def listing_action(evidence: Evidence) -> dict[str, Plain] | None:
@@ -49,7 +50,9 @@ def listing_action(evidence: Evidence) -> dict[str, Plain] | None:
     >>> listing_action(Evidence(schema={"action": {"properties": fields}}))
     {'type': 'list_tools'}
     """
-    node = NodeReader(evidence.published("action"), "action").read()
+    node = _action_of(evidence)
+    if node is None:
+        return None
     for variant in node.variants or (node,):
         for name, child in variant.fields.items():
             for value in child.choices:
@@ -58,6 +61,14 @@ def listing_action(evidence: Evidence) -> dict[str, Plain] | None:
                 if value == "call_tool":
                     return {name: "list_tools"}
     return None
+
+
+def _action_of(evidence: Evidence) -> Node | None:
+    """What an action is; nothing where a hint has to say it, for the schema cannot be read."""
+    try:
+        return NodeReader(evidence.published("action"), "action").read()
+    except ProtocolViolation:
+        return None
 
 
 def listed_tools(evidence: Evidence) -> Sequence[Mapping[str, Plain]] | None:
