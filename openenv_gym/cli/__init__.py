@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import warnings
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -46,9 +48,20 @@ app.command("check", short_help="Hold a running server up against OpenEnv's prot
 def main() -> None:
     """Run a command; an error that we know ends in one sentence, without a traceback."""
     try:
-        app(prog_name="openenv-gym")
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            app(prog_name="openenv-gym")
     except OpenEnvGymError as error:
-        console = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
-        # What a server says stands in it: no command to the terminal.
-        console.print(Text(harmless(f"openenv-gym: {error}").plain, style="red"))
+        _complain(f"openenv-gym: {error}", "red")
         sys.exit(1)
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """A warning is for whoever plays, and no line of code is theirs."""
+    _complain(f"openenv-gym: {message}", "yellow")
+
+
+def _complain(said: str, style: str) -> None:
+    console = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+    # What a server says stands in it: no command to the terminal.
+    console.print(Text(harmless(said).plain, style=style))

@@ -1,9 +1,10 @@
-"""``openenv-gym inspect URL``: the spaces of a server that does not tell them, as a table and as a hint file."""
+"""``openenv-gym inspect URL``: what is inferred of its spaces, as a table and as a hint file."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from textwrap import wrap
 from typing import Annotated, Any
 
 import typer
@@ -20,6 +21,11 @@ from openenv_gym.spaces.inference.conclusions import described
 __all__ = ["inspect"]
 
 _WIDTHS = (80, 110)
+_EXAMPLES = {
+    "Discrete": '{"schema": {"type": "integer", "minimum": 0, "maximum": 6}}',
+    "Box(low, high)": '{"schema": {"type": "number", "minimum": -1, "maximum": 1}}',
+    "a list of names": '["left", "right"]',
+}
 
 
 def inspect(
@@ -49,21 +55,17 @@ def inspect(
     try:
         inference = inspected(url, spaces, Options(headers=headers, timeout=timeout, wait_timeout=0))
     except ConnectFailed as error:
-        raise ConnectFailed(
-            f"{error.message}; is it running, and is the address right? openenv-gym serve ID starts one"
-        ) from error
-    console = Console(highlight=False)
-    lines = [
-        *_heading(url, inference),
-        "",
-        inference.table(min(max(console.width, _WIDTHS[0]), _WIDTHS[1])),
-        "",
-    ]
+        raise ConnectFailed(f"{error.message} openenv-gym serve ID starts one", **error.fields) from error
     if output is not None:
         _write(output, inference.to_hints())
-    lines += _advice(url, inference, output)
+    console = Console(highlight=False)
+    width = min(max(console.width, _WIDTHS[0]), _WIDTHS[1])
+    lines = [*_heading(url, inference), "", inference.table(width), "", *_advice(url, inference, output)]
     for line in "\n".join(lines).splitlines():
-        console.print(harmless(line), soft_wrap=True)
+        for part in wrap(
+            line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+        ) or [""]:
+            console.print(harmless(part), soft_wrap=True)
 
 
 def _heading(url: str, inference: Inference) -> list[str]:
@@ -75,6 +77,7 @@ def _heading(url: str, inference: Inference) -> list[str]:
 
 
 def _advice(url: str, inference: Inference, output: Path | None) -> list[str]:
+    """What it comes to, and what to do next."""
     lines = []
     if not inference.open:
         lines += [
@@ -84,13 +87,22 @@ def _advice(url: str, inference: Inference, output: Path | None) -> list[str]:
     if output is None:
         lines.append(f"openenv-gym inspect {url} -o x.hints.json writes this as a hint file.")
     elif inference.open:
-        path = next(iter(inference.open))
-        lines += [
-            f'Wrote {output}. Before it can be played, say under its "hints" what is open, for example',
-            f'  "{path}": {{"schema": {{"type": "integer", "minimum": 0, "maximum": 6}}}}',
-        ]
+        said = f'Wrote {output}. Say in it, under "hints", what is open'
+        example = _example(inference)
+        lines += [f"{said}, for example", *example] if example else [f"{said}."]
     else:
         lines.append(f'Wrote {output}. OpenEnvGym("{url}", hints="{output}") reads it.')
+    return lines
+
+
+def _example(inference: Inference) -> list[str]:
+    """A line of a hint file for each field that is open, where one shows how."""
+    wanted = {row.path: row.override for row in inference.fields}
+    lines = []
+    for path in inference.open:
+        for start, text in _EXAMPLES.items():
+            if wanted.get(path, "").startswith(start):
+                lines.append(f'  "{path}": {text}')
     return lines
 
 

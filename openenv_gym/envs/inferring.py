@@ -7,6 +7,7 @@ as the one that was asked for so, and lane 0 begins with it.
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -33,6 +34,8 @@ from openenv_gym.wire.client import ClientState
 from openenv_gym.wire.codecs.json import FieldRows
 
 __all__ = ["Found", "Spaces", "gathered", "tell_assumptions"]
+
+_OURS = ("openenv_gym", "gymnasium")
 
 
 class Spaces:
@@ -192,19 +195,22 @@ def gathered(client: Client, schema: Mapping[str, Any], fetch: Callable[[str], d
     return Found(evidence, begun, failure)
 
 
-def tell_assumptions(spaces: Spaces, urls: Sequence[str], stacklevel: int) -> None:
-    """Warn once of what was assumed, if anything was.
+def tell_assumptions(spaces: Spaces, urls: Sequence[str]) -> None:
+    """Warn once of what was assumed, if anything was; the line that it names is one of the user's.
 
     Args:
         spaces: with what was concluded.
         urls: of the servers, for people.
-        stacklevel: whose line the warning names: 1 is the caller's.
     """
     inference = spaces.inference
     if inference is None:
         return
-    seen = [row for row in inference.fields if row.space is not None or row.role is Role.LEGAL]
-    if all(row.confidence is Confidence.CERTAIN for row in seen) and not inference.notes:
+    used = [
+        row
+        for row in inference.fields
+        if row.space is not None or (row.role is Role.LEGAL and inference.masks)
+    ]
+    if all(row.confidence is Confidence.CERTAIN for row in used) and not inference.notes:
         return
     sure = f"action_space={described(inference.action_space)}, observation_space=" + described(
         inference.observation_space
@@ -217,8 +223,16 @@ def tell_assumptions(spaces: Spaces, urls: Sequence[str], stacklevel: int) -> No
         said += f" Note: {note}."
     warnings.warn(
         f"{said} print(env.unwrapped.inference) shows all of it, and hints={{...}} overrides it",
-        stacklevel=stacklevel + 1,
+        stacklevel=_levels_to_user(),
     )
+
+
+def _levels_to_user() -> int:
+    """How many frames up it is from a caller's to one that is not ours, nor that of ``gymnasium.make``."""
+    frame, levels = sys._getframe(1), 1
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).split(".")[0] in _OURS:
+        frame, levels = frame.f_back, levels + 1
+    return levels
 
 
 def _page(fetch: Callable[[str], dict[str, Any]], path: str) -> dict[str, Any]:

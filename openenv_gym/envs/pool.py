@@ -189,7 +189,7 @@ class OpenEnvPool(MadeAnew):
                 own = structs.replace(hello, lanes=len(block))
                 self._servers.append(early_lanes(each, own, block.start, spaces, options))
             signature = joint_signature(urls, [server.signature for server in self._servers])
-            tell_assumptions(spaces, urls, stacklevel=2)  # raises where warnings are errors
+            tell_assumptions(spaces, urls)  # raises where warnings are errors
         except BaseException:
             self.close()
             raise

@@ -169,7 +169,7 @@ class Remote:
                 restarts = options.on_failure == "restart"
                 parts.append(Restarting(each, connect, block.start) if restarts else connect())
             self._lanes: Lanes = parts[0] if len(parts) == 1 else Spread(urls, parts)
-            tell_assumptions(spaces, urls, stacklevel=3)  # raises where warnings are errors
+            tell_assumptions(spaces, urls)  # raises where warnings are errors
         except BaseException:
             for part in parts:
                 part.close()

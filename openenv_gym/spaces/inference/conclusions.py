@@ -102,7 +102,10 @@ def _bound(bound: Any) -> str:
 
 
 _HEADS = ("field", "role", "space", "evidence", "confidence", "override")
-_LEAST = (12, 11, 12, 14, 10, 10)
+_LEAST = (12, 11, 12, 14, 10, 13)
+_EVIDENCE = _HEADS.index("evidence")
+_ROOMY = 100
+"""From so many columns on, the evidence has one of its own; in fewer it stands beneath each field."""
 _FOOT = 'To override: pass hints={"<field>": ...} with what the last column names, or another space.'
 
 
@@ -119,27 +122,35 @@ def table(fields: Iterable[Conclusion], notes: Iterable[str] = (), *, width: int
         )
         for each in fields
     ]
-    widths = _widths(rows, width)
+    shown = [at for at in range(len(_HEADS)) if at != _EVIDENCE or width >= _ROOMY]
+    widths = _widths([_HEADS, *rows], shown, width)
     rule = "  ".join("-" * wide for wide in widths)
-    lines = [*_lines(_HEADS, widths), rule]
-    for row in rows:
-        lines += _lines(row, widths)
-    lines += [rule, *wrap(_FOOT, width)]
+    head, *lines = [_record(row, shown, widths, width) for row in (_HEADS, *rows)]
+    text = [*head, rule, *[line for record in lines for line in record], rule, *wrap(_FOOT, width)]
     for note in notes:
-        lines += wrap(note, width, initial_indent="! ", subsequent_indent="  ")
-    return "\n".join([line.rstrip() for line in lines])
+        text += wrap(note, width, initial_indent="! ", subsequent_indent="  ")
+    return "\n".join([line.rstrip() for line in text])
 
 
-def _widths(rows: list[tuple[str, ...]], width: int) -> list[int]:
+def _widths(rows: list[tuple[str, ...]], shown: list[int], width: int) -> list[int]:
     """Give each column what it asks for, then take from the widest until they fit."""
-    widths = [max(len(row[at]) for row in [_HEADS, *rows]) for at in range(len(_HEADS))]
+    widths = [max(len(row[at]) for row in rows) for at in shown]
+    leasts = [_LEAST[at] for at in shown]
     room = width - 2 * (len(widths) - 1)
     while sum(widths) > room:
-        wide = [each if each > least else 0 for each, least in zip(widths, _LEAST, strict=True)]
+        wide = [each if each > least else 0 for each, least in zip(widths, leasts, strict=True)]
         if not any(wide):
             break
         widths[wide.index(max(wide))] -= 1
     return widths
+
+
+def _record(row: tuple[str, ...], shown: list[int], widths: list[int], width: int) -> list[str]:
+    """The lines of a row; its evidence beneath it, where that has no column."""
+    lines = _lines(tuple([row[at] for at in shown]), widths)
+    if _EVIDENCE not in shown:
+        lines += wrap(row[_EVIDENCE], width, initial_indent="    ", subsequent_indent="    ")
+    return lines
 
 
 def _lines(row: tuple[str, ...], widths: list[int]) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gymnasium import Space
-from gymnasium.spaces import Dict, Discrete
+from gymnasium.spaces import Dict, Discrete, Text
 
 from openenv_gym.errors import LayoutMismatch
 from openenv_gym.spaces.inference.conclusions import Conclusion, Confidence
@@ -59,8 +59,9 @@ class Observations:
             [
                 row.path.removeprefix("observation.")
                 for row in self.fields
-                if ((row.space is None and row.role is not Role.OUTCOME) or row.role is Role.STRUCTURE)
-                and row.path not in ("observation", "observation.metadata")
+                if row.path not in ("observation", "observation.metadata")
+                and row.role is not Role.OUTCOME
+                and (row.space is None or (row.role is Role.STRUCTURE and isinstance(row.space, Text)))
             ]
         )
 
