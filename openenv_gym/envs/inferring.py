@@ -44,10 +44,8 @@ class Spaces:
     Args:
         observation_space: of one lane.
         action_space: of one lane.
-        encode_action: action -> the fields of a step; by default ``{"action": ...}``, or the keys of
-            a Dict space.
-        decode_observation: the fields of an answer -> observation; by default the field
-            ``observation``, or the keys of a Dict space.
+        encode_action: action -> the fields of a step; by default as inferred.
+        decode_observation: the fields of an answer -> observation; by default as inferred.
         hints: fields and what they are, or the path of a hint file.
         flatten: whether to give what a multilayer perceptron wants.
 

@@ -123,7 +123,7 @@ class OpenEnvPool(MadeAnew):
         InvalidArgument: if the servers do not serve the same, or what has no lanes one by one.
         CapacityReached: if a server has not so many lanes left.
         UnsupportedAutoreset: if the environment does not have the mode.
-        UnsupportedSpace: if a server does not say its spaces, and they are not given.
+        SpaceUnknown: if neither the servers nor the caller tell what a field may hold.
 
     >>> from openenv_gym import serve_gym
     >>> with serve_gym("CartPole-v1", port=0, block=False) as server:

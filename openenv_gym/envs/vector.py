@@ -33,7 +33,7 @@ class OpenEnvVectorEnv(MadeAnew, VectorEnv[Any, Any, Any]):
 
     A server that runs a native vector environment gives that environment's own arrays, dtypes and
     infos instead. Against a stock OpenEnv server each lane is a connection of its own, whose episodes mean
-    what :class:`OpenEnvGym`'s do. A copy, by ``deepcopy`` or ``pickle``, has a session of its own, which
+    what :class:`OpenEnvGym`'s do, and whose spaces are inferred once for all. A copy, by ``deepcopy`` or ``pickle``, has a session of its own, which
     wants a reset.
 
     Args:
@@ -73,6 +73,7 @@ class OpenEnvVectorEnv(MadeAnew, VectorEnv[Any, Any, Any]):
     Raises:
         ConnectFailed: if a server does not answer.
         Unauthorized: if the server wants a token.
+        SpaceUnknown: if neither the servers nor the caller tell what a field may hold.
         InvalidArgument: if the server's operator does not allow what is asked for.
         CapacityReached: if the server has not so many lanes left.
         UnsupportedAutoreset: if the environment does not have the mode.

@@ -360,6 +360,21 @@ def test_a_step_sends_its_fields_flat() -> None:
     assert JsonClientCodec().encode_step(1, 0, None, [{"a": math.nan}]) == '{"type":"step","data":{"a":null}}'
 
 
+def test_calls_of_json_rpc_have_a_slash_in_their_names() -> None:
+    codec = JsonClientCodec()
+    asked = {"type": "mcp", "data": {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}}
+    assert json.loads(codec.encode(Call(1, "tools/list"))) == asked
+    told = {"jsonrpc": "2.0", "id": 1, "result": {"tools": []}}
+    assert codec.decode(json.dumps({"type": "mcp", "data": told})) == (Value(1, {"tools": []}), 0)
+    asked["data"] |= {"id": 2, "method": "tools/call", "params": {"name": "add"}}
+    assert json.loads(codec.encode(Call(2, "tools/call", 0, [{"name": "add"}]))) == asked
+    refused = {"jsonrpc": "2.0", "id": 2, "error": {"code": -32603, "message": "no tools here"}}
+    assert codec.decode(json.dumps({"type": "mcp", "data": refused})) == (
+        Error(2, "CALL_REFUSED", "peer", "no tools here", {}),
+        0,
+    )
+
+
 @pytest.mark.parametrize("message", [Observe(1), Render(1, None), Call(1, "x"), Ack(1)])
 def test_what_the_dialect_has_no_seat_for_is_refused(message: Any) -> None:
     with pytest.raises(InvalidArgument, match="JSON dialect"):
