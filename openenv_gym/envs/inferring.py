@@ -130,7 +130,20 @@ class Spaces:
         return there
 
     def infer(self, evidence: Evidence) -> Inference:
-        """Conclude from evidence, what the caller says before all else."""
+        """Conclude from evidence, what the caller says before all else.
+
+        Raises:
+            InvalidArgument: if a function comes without the space that it is for, or a hint is none.
+            ProtocolViolation: if a schema is malformed or too large.
+        """
+        for space, function in (
+            ("action_space", "encode_action"),
+            ("observation_space", "decode_observation"),
+        ):
+            if getattr(self, function) is not None and getattr(self, space) is None:
+                raise InvalidArgument(
+                    f"{function} is for a space of your own, which nobody else can tell; pass {space}, too"
+                )
         return infer(
             evidence,
             self.hints,

@@ -353,7 +353,7 @@ def lanes_at(url: str, hello: Hello, spaces: Spaces, options: Options) -> EarlyC
             assert spaces.inference is not None, "conclude has seen to it"
             begun = None if there is None else there.begun
             signature = _signature_inferred(url, spaces.inference, hello.lanes, mode)
-            translation = Inferred(spaces.inference, spaces.decode_observation, promises)
+            translation = Inferred(spaces.inference, spaces.decode_observation, promises, hello.lanes)
         if view is not None:  # what was begun shows fields; these spaces are of another view
             first.close()
             first = client(str(view))

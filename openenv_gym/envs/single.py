@@ -38,12 +38,13 @@ class OpenEnvGym(MadeAnew, AtariManners, gymnasium.Env[Any, Any]):
     wrapper draws is what it would draw over a local environment that draws nothing itself. Setting it
     changes nothing on the server.
 
-    A stock OpenEnv server does not tell its spaces. They are inferred from what it publishes and from its first
-    reset; one warning says what was assumed, and :attr:`inference` is a table of it. What cannot be known is a
-    ``SpaceUnknown`` that names the hint for it. Where the server says what is legal and the actions are one
-    Discrete, ``info["action_mask"]`` has the mask. ``info`` has every field that the observation leaves out, or
-    holds as text only, such as the structure of a tool's answer. A field that later is not as inferred is never
-    changed: a number that is written as text is read, with a warning; anything else is a ``LayoutMismatch``.
+    A stock OpenEnv server does not tell its spaces. They are inferred from what it publishes and from its
+    first reset; one warning says what was assumed, and :attr:`inference` is a table of it. What cannot be
+    known is a ``SpaceUnknown`` that names the hint for it. Where the server says what is legal and the
+    actions are one Discrete, ``info["action_mask"]`` has the mask. ``info`` has every field that the
+    observation leaves out, or holds as text only, such as the structure of a tool's answer. A field that
+    later is not as inferred is never changed: a number that is written as text is read, with a warning;
+    anything else is a ``LayoutMismatch``.
 
     Over a stock OpenEnv server an episode ends once, whatever the server does afterwards: as its metadata
     say (``terminated``, ``truncated``), or else by ``done``. One that is over at its reset has

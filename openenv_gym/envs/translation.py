@@ -93,6 +93,8 @@ class Inferred:
         decode_observation: the caller's function, whose failures are the caller's; ``None`` for the
             inference's.
         promises: says, once, what does not hold.
+        lanes: how many there are. Of several, an object in ``info`` is JSON text: Gymnasium's rule for vector
+            infos spreads dicts over lanes, and fails where they differ.
     """
 
     def __init__(
@@ -100,7 +102,9 @@ class Inferred:
         inference: Inference,
         decode_observation: Callable[[dict[str, Any]], Any] | None,
         promises: Promises,
+        lanes: int,
     ) -> None:
+        self._alone = lanes == 1
         self._inference, self._promises = inference, promises
         self.encode_action = inference.encode_action
         self._given = decode_observation
@@ -109,14 +113,17 @@ class Inferred:
 
     def read(self, rows: FieldRows) -> tuple[Any, dict[str, Any]]:
         """The observation of an answer, and its info."""
-        fields, beside = rows.values[0], rows.body.get("metadata")
-        if isinstance(beside, dict) and not fields.get("metadata"):
-            fields = {**fields, "metadata": beside}
+        fields, metadata = rows.values[0], rows.body.get("metadata")
+        if isinstance(metadata, dict) and not fields.get("metadata"):
+            fields = {**fields, "metadata": metadata}
         if self._given is not None:
             observation = decoded(self._given, fields)
         else:
             observation = self._fitting(fields)
-        info = {name: fields[name] for name in self._beside if name in fields} | rows.infos.of(0)
+        beside = {name: fields[name] for name in self._beside if fields.get(name) is not None}
+        if not self._alone:
+            beside = {name: _spreadable(value) for name, value in beside.items()}
+        info = {**beside, **rows.infos.of(0)}
         mask = self._mask(fields)
         if mask is not None:
             info[masks.KEY] = mask
@@ -148,6 +155,10 @@ class Inferred:
         except LayoutMismatch as misfit:
             self._promises.no_mask(misfit)
             return None
+
+
+def _spreadable(plain: Plain) -> Plain:
+    return json.dumps(plain, ensure_ascii=False) if isinstance(plain, dict) else plain
 
 
 def decoded(decode: Callable[[dict[str, Any]], Any], fields: dict[str, Any]) -> Any:

@@ -31,10 +31,10 @@ __all__ = ["OpenEnvVectorEnv"]
 class OpenEnvVectorEnv(MadeAnew, VectorEnv[Any, Any, Any]):
     """Lanes served somewhere else, equal to ``SyncVectorEnv`` to the bit.
 
-    A server that runs a native vector environment gives that environment's own arrays, dtypes and
-    infos instead. Against a stock OpenEnv server each lane is a connection of its own, whose episodes mean
-    what :class:`OpenEnvGym`'s do, and whose spaces are inferred once for all. A copy, by ``deepcopy`` or ``pickle``, has a session of its own, which
-    wants a reset.
+    A server that runs a native vector environment gives that environment's own arrays, dtypes and infos
+    instead. Against a stock OpenEnv server each lane is a connection of its own, whose episodes mean what
+    :class:`OpenEnvGym`'s do, and whose spaces are inferred once for all. A copy, by ``deepcopy`` or
+    ``pickle``, has a session of its own, which wants a reset.
 
     Args:
         url: of the server; or those of several that serve the same, over which the lanes are spread in

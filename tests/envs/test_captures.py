@@ -1,4 +1,4 @@
-"""Recorded servers, replayed on a port: each is a ``gym.Env`` that sends what was sent when it was recorded."""
+"""Recorded servers, replayed on a port: each is a ``gym.Env`` that sends what was sent to the real one."""
 
 from __future__ import annotations
 

@@ -238,6 +238,11 @@ def test_tools_are_listed_called_and_answer_in_text_and_structure(variants: dict
         assert info["result"]["structured_content"] == {"result": 5}
         assert env.step((1, "aha"))[0]["result"] == "AHA"
         assert env.state()["step_count"] == 2  # to list them was no step
+    with warned(*OTHERS["tools"]), closing(OpenEnvVectorEnv(variants["tools"], 2)) as envs:
+        envs.reset()
+        observations, _, _, _, infos = envs.step([(0, {"a": np.array([2]), "b": np.array([3])}), (1, "a")])
+        assert observations["result"] == ("5", "A")
+        assert [json.loads(each)["data"] for each in infos["result"]] == [5, "A"]
 
 
 # the command line ---------------------------------------------------------------------------------

@@ -362,7 +362,10 @@ def test_a_step_sends_its_fields_flat() -> None:
 
 def test_calls_of_json_rpc_have_a_slash_in_their_names() -> None:
     codec = JsonClientCodec()
-    asked = {"type": "mcp", "data": {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}}
+    asked: dict[str, Any] = {
+        "type": "mcp",
+        "data": {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}},
+    }
     assert json.loads(codec.encode(Call(1, "tools/list"))) == asked
     told = {"jsonrpc": "2.0", "id": 1, "result": {"tools": []}}
     assert codec.decode(json.dumps({"type": "mcp", "data": told})) == (Value(1, {"tools": []}), 0)
