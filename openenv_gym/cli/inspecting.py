@@ -12,8 +12,10 @@ from rich.console import Console
 
 from openenv_gym.cli.check import read_header
 from openenv_gym.cli.showing import harmless
-from openenv_gym.envs.inferring import Spaces
-from openenv_gym.envs.remote import Options, inspected
+from openenv_gym.client.blocking import Client
+from openenv_gym.envs.inferring import gathered, inferred
+from openenv_gym.envs.known import Spaces
+from openenv_gym.envs.remote import Options
 from openenv_gym.errors import ConnectFailed, InvalidArgument
 from openenv_gym.spaces.inference import Inference
 from openenv_gym.spaces.inference.conclusions import described
@@ -53,7 +55,7 @@ def inspect(
         )
     spaces = Spaces(None, None, hints=hints)
     try:
-        inference = inspected(url, spaces, Options(headers=headers, timeout=timeout, wait_timeout=0))
+        inference = _inferred(url, spaces, headers, timeout)
     except ConnectFailed as error:
         raise ConnectFailed(f"{error.message} openenv-gym serve ID starts one", **error.fields) from error
     if output is not None:
@@ -66,6 +68,14 @@ def inspect(
             line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
         ) or [""]:
             console.print(harmless(part), soft_wrap=True)
+
+
+def _inferred(url: str, spaces: Spaces, headers: dict[str, str] | None, timeout: float) -> Inference:
+    """What is concluded, with what stays open, in a session that has ended then."""
+    options = Options(dialect="json", headers=headers, wait_timeout=0)
+    with Client.to(url, timeout=timeout, **options.connection) as client:
+        fetch = options.fetcher(url)
+        return inferred(spaces, gathered(client, fetch("/schema"), fetch).evidence)
 
 
 def _heading(url: str, inference: Inference) -> list[str]:

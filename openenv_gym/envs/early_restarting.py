@@ -21,7 +21,7 @@ from openenv_gym.client.endings import SESSION_OVER
 from openenv_gym.envs.early import Early, EarlyFields, EarlyLanes
 from openenv_gym.envs.fields import FieldsLanes
 from openenv_gym.envs.gathering import taken
-from openenv_gym.envs.inferring import Spaces
+from openenv_gym.envs.known import Spaces
 from openenv_gym.envs.recovery import Recovery, is_loss
 from openenv_gym.envs.remote import Options, lanes_at
 from openenv_gym.envs.restarting import checked_restarts

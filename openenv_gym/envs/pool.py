@@ -38,8 +38,8 @@ from openenv_gym.envs.copies import MadeAnew
 from openenv_gym.envs.early import Early, wait_for
 from openenv_gym.envs.early_restarting import early_lanes
 from openenv_gym.envs.gathering import Share, gathered
-from openenv_gym.envs.inferring import Spaces, tell_assumptions
 from openenv_gym.envs.infos import vector_infos
+from openenv_gym.envs.known import Spaces, tell_assumptions
 from openenv_gym.envs.observations import RowReader
 from openenv_gym.envs.remote import Options, hello_for
 from openenv_gym.envs.spread import ActionCheck, blocks, joint_signature

@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
@@ -24,7 +24,7 @@ from openenv_gym.client.pages import fetch_json
 from openenv_gym.client.proxies import ProxyChoice
 from openenv_gym.client.resuming import RESUME_SECONDS
 from openenv_gym.envs.fields import FieldsLanes
-from openenv_gym.envs.inferring import Spaces, gathered, tell_assumptions
+from openenv_gym.envs.known import Spaces, tell_assumptions
 from openenv_gym.envs.lanes import Lanes
 from openenv_gym.envs.promises import Promises
 from openenv_gym.envs.restarting import Restarting
@@ -39,13 +39,15 @@ from openenv_gym.errors import (
     ResetNeeded,
 )
 from openenv_gym.spaces import Kind, kinds_of, layout_of
-from openenv_gym.spaces.inference import Inference
 from openenv_gym.types import AUTORESET_MODES, ON_FAILURE, Autoreset, Rows, Signature
 from openenv_gym.version import __version__
 from openenv_gym.wire import signature as signatures
 from openenv_gym.wire.messages import Hello
 
-__all__ = ["Options", "Remote", "hello_for", "inspected", "lanes_at"]
+if TYPE_CHECKING:
+    from openenv_gym.spaces.inference import Inference
+
+__all__ = ["Options", "Remote", "hello_for", "lanes_at"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -349,7 +351,10 @@ def lanes_at(url: str, hello: Hello, spaces: Spaces, options: Options) -> EarlyC
             signature, translation = _signature_of(published, url, spaces, hello.lanes, mode)
             view = None if published is None else published.get("json_view")
         else:
-            there = spaces.conclude(url, lambda: gathered(first, schema, options.fetcher(url)), schema)
+            # A sixth of what a client takes to import, and no session in the native dialect infers anything.
+            from openenv_gym.envs.inferring import conclude, gathered
+
+            there = conclude(spaces, url, lambda: gathered(first, schema, options.fetcher(url)), schema)
             assert spaces.inference is not None, "conclude has seen to it"
             begun = None if there is None else there.begun
             signature = _signature_inferred(url, spaces.inference, hello.lanes, mode)
@@ -366,14 +371,6 @@ def lanes_at(url: str, hello: Hello, spaces: Spaces, options: Options) -> EarlyC
         first.close()
         raise
     return FieldsLanes(url, first, partial(client, view), signature, translation, promises, begun)
-
-
-def inspected(url: str, spaces: Spaces, options: Options) -> Inference:
-    """What is concluded of a server, with what stays open; the session that this takes has ended."""
-    connection = {**options.connection, "dialect": "json"}
-    with Client.to(url, timeout=options.timeout, **connection) as client:
-        schema = _fetch_schema(url, options, needed=True)
-        return spaces.infer(gathered(client, schema, options.fetcher(url)).evidence)
 
 
 def _check_renders(url: str, exact: dict[str, Any] | None, render_mode: str) -> None:

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from openenv_gym.envs.batches import Batches
 from openenv_gym.envs.vector import OpenEnvVectorEnv
 from openenv_gym.errors import InvalidArgument, MissingExtra, UnsupportedAutoreset
-from openenv_gym.spaces.inference import Inference
 from openenv_gym.types import Rows
 
 try:
@@ -26,6 +25,9 @@ except ImportError as error:
         f"OpenEnvVecEnv needs Stable-Baselines3 ({error}): pip install 'openenv-gym[trainers]'",
         extra="trainers",
     ) from error
+
+if TYPE_CHECKING:
+    from openenv_gym.spaces.inference import Inference
 
 __all__ = ["OpenEnvVecEnv"]
 

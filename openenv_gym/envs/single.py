@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Mapping
 from os import PathLike
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -17,14 +17,16 @@ from openenv_gym.envs import masks
 from openenv_gym.envs.atari import AtariManners
 from openenv_gym.envs.batches import error_of
 from openenv_gym.envs.copies import MadeAnew
-from openenv_gym.envs.inferring import Spaces
+from openenv_gym.envs.known import Spaces
 from openenv_gym.envs.observations import RowReader
 from openenv_gym.envs.remote import Options, Remote
 from openenv_gym.envs.stats import Stats
 from openenv_gym.errors import InvalidArgument
-from openenv_gym.spaces.inference import Inference
 from openenv_gym.types import Rows
 from openenv_gym.wire.infos import NO_INFOS
+
+if TYPE_CHECKING:
+    from openenv_gym.spaces.inference import Inference
 
 __all__ = ["OpenEnvGym"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import gymnasium
 
@@ -14,10 +14,12 @@ from openenv_gym.envs.promises import Promises
 from openenv_gym.errors import InvalidArgument, LayoutMismatch, OpenEnvGymError
 from openenv_gym.hosting.views import reader_of
 from openenv_gym.spaces import from_plain, to_plain
-from openenv_gym.spaces.inference import Inference
 from openenv_gym.types import Plain, Signature
 from openenv_gym.wire import plain
 from openenv_gym.wire.codecs.json import FieldRows
+
+if TYPE_CHECKING:
+    from openenv_gym.spaces.inference import Inference
 
 __all__ = ["Inferred", "Translation", "Translator"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium
 import numpy as np
@@ -17,13 +17,15 @@ from openenv_gym.client.proxies import ProxyChoice
 from openenv_gym.client.resuming import RESUME_SECONDS
 from openenv_gym.envs.batches import Batches, outcomes
 from openenv_gym.envs.copies import MadeAnew
-from openenv_gym.envs.inferring import Spaces
 from openenv_gym.envs.infos import vector_infos
+from openenv_gym.envs.known import Spaces
 from openenv_gym.envs.remote import Options, Remote
 from openenv_gym.envs.stats import Stats
 from openenv_gym.errors import InvalidArgument
-from openenv_gym.spaces.inference import Inference
 from openenv_gym.types import Rows
+
+if TYPE_CHECKING:
+    from openenv_gym.spaces.inference import Inference
 
 __all__ = ["OpenEnvVectorEnv"]
 

@@ -14,7 +14,7 @@ from gymnasium.utils import seeding
 from gymnasium.wrappers import TimeLimit
 
 from openenv_gym import OpenEnvGym, OpenEnvVectorEnv, serve_gym
-from openenv_gym.envs.inferring import Spaces
+from openenv_gym.envs.known import Spaces
 from openenv_gym.envs.remote import Options, Remote
 from tests.environments import Sleeper
 from tests.fidelity import assert_identical

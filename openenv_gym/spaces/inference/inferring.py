@@ -11,7 +11,7 @@ from gymnasium import Space
 from openenv_gym.errors import ProtocolViolation, SpaceUnknown
 from openenv_gym.spaces.breaches import breaches_of_answer
 from openenv_gym.spaces.inference.actions import Actions, conclude_actions
-from openenv_gym.spaces.inference.conclusions import Conclusion, Confidence, table
+from openenv_gym.spaces.inference.conclusions import Conclusion, Confidence, described, table
 from openenv_gym.spaces.inference.evidence import Evidence
 from openenv_gym.spaces.inference.fingerprints import fingerprint
 from openenv_gym.spaces.inference.flattening import flat_action, flat_observation, is_flat
@@ -132,6 +132,22 @@ class Inference:
         """What is not sure, in a line for each field: for one warning that says all of it."""
         unsure = [row for row in self.fields if row.confidence.rank >= Confidence.MEDIUM.rank]
         return tuple(f"{row.path}: {row.evidence}" for row in unsure if row.path not in self.open)
+
+    @property
+    def summary(self) -> str | None:
+        """What was inferred and assumed, for one warning; ``None`` if the caller has said all of it."""
+        used = [
+            row
+            for row in self.fields
+            if row.space is not None or (row.role is Role.LEGAL and self._legal is not None)
+        ]
+        if all(row.confidence is Confidence.CERTAIN for row in used) and not self.notes:
+            return None
+        action, observation = described(self.action_space), described(self.observation_space)
+        assumed = "; ".join(self.assumptions) or "nothing beyond its schema"
+        spaces = f"action_space={action:.300}, observation_space={observation:.600}"
+        notes = [f"Note: {note}." for note in self.notes]
+        return " ".join([f"inferred: {spaces}. Assumed: {assumed:.1200}.", *notes])
 
     def to_hints(self) -> dict[str, Plain]:
         """All of it as a hint file, JSON, which ``hints=`` accepts; what is open is listed under ``open``."""
