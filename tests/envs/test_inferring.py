@@ -1,0 +1,115 @@
+"""How evidence is gathered from servers that differ: tools without MCP, a reset that fails, no pages."""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import closing
+from typing import Any
+
+import pytest
+from gymnasium.spaces import Discrete, OneOf
+
+from openenv_gym import OpenEnvGym, OpenEnvVectorEnv
+from openenv_gym.errors import CapacityReached, EnvironmentRaised, InvalidArgument, SpaceUnknown
+from tests.served import eventually
+from tests.testing.little import Little, Refused, Walk, running
+
+pytestmark = pytest.mark.filterwarnings("ignore:the server at:UserWarning")
+
+TEXT = {"type": "string"}
+TOOL = {"name": "look", "inputSchema": {"type": "object", "properties": {"far": {"type": "boolean"}}}}
+
+
+class Toolbox(Little):
+    """Its tools are listed by a step alone."""
+
+    def environment(self) -> Any:
+        return Tooled()
+
+    def schema(self) -> dict[str, Any]:
+        verb = {"const": "call_tool", "default": "call_tool", "type": "string"}
+        fields = {"type": verb, "tool_name": TEXT, "arguments": {"type": "object"}}
+        answer = {"tool_name": TEXT, "result": {}, "error": {}}
+        return {
+            "action": {"type": "object", "properties": fields, "required": ["tool_name"]},
+            "observation": {"type": "object", "properties": answer},
+            "state": {},
+        }
+
+    def check_action(self, action: dict[str, Any]) -> None:
+        pass
+
+
+class Tooled(Walk):
+    def observed(self, reward: Any) -> dict[str, Any]:
+        return {"observation": {"tool_name": "", "result": None}, "reward": reward, "done": False}
+
+    def step(self, action: dict[str, Any]) -> dict[str, Any]:
+        self.steps += 1
+        if action.get("type") == "list_tools":
+            return {"observation": {"tools": [TOOL]}, "reward": 0.0, "done": False}
+        seen = {"tool_name": action["tool_name"], "result": {"content": [{"text": str(action["arguments"])}]}}
+        return {"observation": seen, "reward": 1.0, "done": False}
+
+
+class Choosy(Walk):
+    def reset(self, data: dict[str, Any]) -> dict[str, Any]:
+        if "seed" not in data:
+            raise Refused("EXECUTION_ERROR", "reset wants a seed")
+        return super().reset(data)
+
+
+class OneRoom(Little):
+    max_sessions = 1
+
+
+class ChoosyServer(OneRoom):
+    def environment(self) -> Walk:
+        return Choosy()
+
+
+def test_tools_that_a_step_lists_are_found_and_its_episode_is_not_played_on() -> None:
+    with running(Toolbox()) as url, closing(OpenEnvGym(url)) as env:
+        assert env.tools == (TOOL,)
+        assert env.action_space == OneOf([Discrete(2)])
+        env.reset()
+        assert env.state()["step_count"] == 0
+
+
+def test_a_reset_that_fails_leaves_the_schema() -> None:
+    with running(ChoosyServer()) as url, closing(OpenEnvGym(url)) as env:
+        assert env.action_space == Discrete(2) and env.observation_space.shape == (1,)
+        assert env.reset(seed=1)[0] in env.observation_space
+        with pytest.raises(EnvironmentRaised, match="reset wants a seed"):
+            env.reset()
+    with running(ChoosyServer()) as url, pytest.raises(SpaceUnknown) as caught:
+        OpenEnvGym(url, hints={"action.move": "setting"})
+    assert caught.value.__notes__[-1] == "its first reset failed: reset wants a seed"
+
+
+def test_a_server_with_room_for_one_is_played_by_one() -> None:
+    with running(OneRoom()) as url:
+        with closing(OpenEnvGym(url)) as env:
+            sent = env.stats.bytes_sent
+            first, _ = env.reset()
+            assert env.stats.bytes_sent == sent  # its answer was there
+            assert env.reset()[0] in env.observation_space and first in env.observation_space
+            assert env.stats.bytes_sent > sent
+            with pytest.raises(CapacityReached):
+                OpenEnvGym(url)
+            assert env.step(1)[1] == 1.0
+
+
+def test_a_function_without_its_space_is_refused() -> None:
+    with running(OneRoom()) as url:
+        with pytest.raises(InvalidArgument, match="pass action_space, too"):
+            OpenEnvGym(url, encode_action=dict)
+
+
+def test_a_warning_is_an_error_where_warnings_are_and_leaves_no_session() -> None:
+    server = OneRoom()
+    with running(server) as url, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(UserWarning, match="does not tell its spaces"):
+            OpenEnvVectorEnv(url, 1)
+        assert eventually(lambda: server.sessions == 0)
