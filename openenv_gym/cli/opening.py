@@ -99,8 +99,8 @@ def _explained(target: str, opening: Callable[[], _Face]) -> _Face:
         if not isinstance(error.__cause__ or error, UnsupportedSpace):  # gymnasium.make's rule hides it
             raise
         raise UnsupportedSpace(
-            f"{error.message}\nopenenv-gym inspect {target} -o x.hints.json writes down what is known; say "
-            "there what is open, and name the file with --hints"
+            f"{error.message}\nopenenv-gym inspect {target if is_url(target) else 'URL'} -o x.hints.json "
+            "writes down what is known; say there what is open, and name the file with --hints"
         ) from error
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from openenv_gym import serve_gym
 from openenv_gym.cli.opening import import_target, open_env, read_arguments
 from openenv_gym.envs.embedded import close_servers
-from openenv_gym.errors import OpenEnvGymError
+from openenv_gym.errors import OpenEnvGymError, UnsupportedSpace
 
 
 @pytest.fixture
@@ -32,13 +33,20 @@ def ended_servers() -> Iterator[None]:
         ("phys2d/CartPole-v1", "pip install 'gymnasium[jax]'"),
         ("tests.cli.worlds:Window", "(Doors, Grumpy, Parrot)"),
         ("nowhere:Env", "is looked for in the working directory"),
-        ("tests.typed_app:app", "play it from Python: with OpenEnvClient"),
     ],
 )
 def test_what_cannot_be_meant_is_said_with_what_to_do(target: str, said: str) -> None:
     with pytest.raises(OpenEnvGymError) as caught:
         open_env(target, render_mode=None, arguments={})
     assert said in str(caught.value)
+
+
+@pytest.mark.usefixtures("ended_servers")
+def test_spaces_that_stay_open_name_the_verb_that_writes_them_down(tmp_path: Path) -> None:
+    hints = tmp_path / "x.hints.json"
+    hints.write_text('{"action.by": "setting"}')
+    with pytest.raises(UnsupportedSpace, match="openenv-gym inspect URL -o"):
+        open_env("tests.typed_app:app", render_mode=None, arguments={}, hints=hints)
 
 
 @pytest.mark.usefixtures("ended_servers")

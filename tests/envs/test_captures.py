@@ -14,6 +14,7 @@ from openenv_gym import OpenEnvGym
 from openenv_gym.catalogue import shipped_hints
 from openenv_gym.spaces import identical
 from openenv_gym.spaces.inference import infer
+from tests import web
 from tests.recorded import CAPTURES, recorded
 from tests.spaces.inference.test_captures import HINTS, action_for
 from tests.testing.little import Little, Refused, running
@@ -78,6 +79,7 @@ def url() -> Iterator[str]:
         await servers[scope["path"].split("/")[1]](scope, receive, send)
 
     with running(application) as address:
+        web.get(f"{address}/{CAPTURES[0]}/health")  # its loop has opened its own sockets then
         yield address
 
 

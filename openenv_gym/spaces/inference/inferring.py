@@ -295,9 +295,9 @@ def _then(
 
 
 def _exact(evidence: Evidence) -> dict[str, Hint]:
-    """The spaces that a server of ours says to the bit, if it does."""
+    """The spaces that a server of ours says to the bit, if it does, and of the fields that it shows."""
     block = evidence.published("gymnasium")
-    if not isinstance(block, Mapping) or not block:
+    if not isinstance(block, Mapping) or not block or block.get("json_view") is not None:
         return {}
     try:
         spaces = {part: from_schema(block[f"{part}_spaces"][0]) for part in ("action", "observation")}
