@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gymnasium import Space
 from gymnasium.spaces import Box, Discrete
 
 from openenv_gym.catalogue import read_hints, shipped_hints
@@ -18,15 +17,9 @@ from openenv_gym.spaces import identical
 from openenv_gym.spaces.inference import Confidence, Evidence, Inference, infer
 from openenv_gym.spaces.inference.hints import hint_of
 from tests.recorded import CAPTURES, recorded
+from tests.spaces.inference.reviewed import SPACES
 
-UNBOUNDED = (-np.inf, np.inf)
-REVIEWED: dict[str, tuple[Space[Any], Space[Any] | None]] = {
-    "atari_ram": (Discrete(6), Box(0, 255, (128,), np.uint8)),
-    "dm_control": (Box(-1, 1, (1,), np.float64), None),
-    "finrl": (Box(-1, 1, (1,), np.float64), Box(*UNBOUNDED, (7,), np.float64)),
-    "openspiel_catch": (Discrete(3), Box(*UNBOUNDED, (50,), np.float64)),
-    "openspiel_ttt": (Discrete(9), Box(*UNBOUNDED, (27,), np.float64)),
-}
+HINTED = ("atari_ram", "dm_control", "finrl", "openspiel_catch", "openspiel_ttt")
 
 
 def inferred(evidence: Evidence, **options: Any) -> Inference:
@@ -37,11 +30,11 @@ def inferred(evidence: Evidence, **options: Any) -> Inference:
 def test_recorded_servers_that_hints_are_about_need_no_others(name: str) -> None:
     inference = inferred(recorded(name).evidence)
     used = [note for note in inference.notes if note.startswith("hints that ship were used")]
-    assert bool(used) == (name in REVIEWED)
-    if name in REVIEWED:
-        action_space, observation_space = REVIEWED[name]
+    assert bool(used) == (name in HINTED)
+    if name in HINTED:
+        action_space, observation_space = SPACES[name]
         assert identical(inference.action_space, action_space)
-        assert observation_space is None or identical(inference.observation_space, observation_space)
+        assert identical(inference.observation_space, observation_space)
         for fields in recorded(name).observations:
             assert inference.observation_space.contains(inference.decode_observation(fields))
             mask = inference.legal(fields)

@@ -1,106 +1,106 @@
-"""Recorded servers, replayed on a port: each is a ``gym.Env`` that sends what was sent to the real one."""
+"""Recorded stock servers, played back behind a port: reviewed spaces, and the requests that were recorded."""
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import pytest
+from gymnasium.spaces import Box, Discrete
+from gymnasium.utils.env_checker import data_equivalence
 
 from openenv_gym import OpenEnvGym
 from openenv_gym.catalogue import shipped_hints
+from openenv_gym.errors import EnvironmentRaised, SpaceUnknown
 from openenv_gym.spaces import identical
-from openenv_gym.spaces.inference import infer
-from tests import web
-from tests.recorded import CAPTURES, recorded
-from tests.spaces.inference.test_captures import HINTS, action_for
-from tests.testing.little import Little, Refused, running
+from openenv_gym.spaces.inference import Inference, infer
+from tests.recorded import CAPTURES, action_for, capture_of, recorded
+from tests.replay_server import Replay, replaying
+from tests.spaces.inference.reviewed import HINTS, NEED_HINTS, OPEN, SPACES
+
+CERTAIN = {"connect4"}
+"""Where the hints leave nothing to assume."""
 
 
-class Player:
-    """A session that goes the recorded way, and no other."""
-
-    def __init__(self, name: str) -> None:
-        self.recorded, self.steps = recorded(name), 0
-
-    def reset(self, data: dict[str, Any]) -> Any:
-        self.steps = 0
-        return self.recorded.evidence.reset
-
-    def step(self, action: dict[str, Any]) -> Any:
-        if json.dumps(action) != json.dumps(self.recorded.actions[self.steps]):
-            raise Refused(
-                "VALIDATION_ERROR", f"{self.recorded.actions[self.steps]} was recorded, not {action}"
-            )
-        self.steps += 1
-        observation = self.recorded.observations[self.steps]
-        return {"observation": observation, "reward": 0.5, "done": False}
-
-    def state(self) -> Any:
-        return self.recorded.evidence.state
+@contextmanager
+def played(name: str, *, flatten: bool = False) -> Iterator[tuple[OpenEnvGym, Replay]]:
+    """The environment of a recorded server, with the hints that it needs; a warning says what is assumed."""
+    hints = HINTS[name] if name in NEED_HINTS else None
+    with replaying(capture_of(name)) as replay:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            env = OpenEnvGym(replay.url, hints=hints, flatten=flatten)
+        with env:
+            said = [str(each.message) for each in caught]
+            assert len(said) == (name not in CERTAIN), said
+            assert all(f"{replay.url} does not tell its spaces; inferred:" in each for each in said)
+            yield env, replay
 
 
-class Replay(Little):
-    """The server of one capture; it has room for one session."""
-
-    max_sessions = 1
-
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        self.name = name
-
-    def environment(self) -> Any:
-        return Player(self.name)
-
-    def check_action(self, action: dict[str, Any]) -> None:
-        pass
-
-    def schema(self) -> Any:
-        return recorded(self.name).evidence.schema
-
-    def route(self, method: str, path: str, body: bytes) -> tuple[int, Any]:
-        path = path.removeprefix(f"/{self.name}")
-        return (
-            (200, {"name": recorded(self.name).evidence.name})
-            if path == "/metadata"
-            else super().route(method, path, body)
-        )
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    """All of them, each below its name."""
-    servers = {name: Replay(name) for name in CAPTURES}
-
-    async def application(scope: Any, receive: Any, send: Any) -> None:
-        await servers[scope["path"].split("/")[1]](scope, receive, send)
-
-    with running(application) as address:
-        web.get(f"{address}/{CAPTURES[0]}/health")  # its loop has opened its own sockets then
-        yield address
+def inferred(env: OpenEnvGym) -> Inference:
+    assert env.inference is not None
+    return env.inference
 
 
 @pytest.mark.parametrize("name", CAPTURES)
-def test_a_recorded_server_is_played_as_it_was(url: str, name: str) -> None:
-    expected = infer(recorded(name).evidence, HINTS.get(name), shipped=shipped_hints())
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        env = OpenEnvGym(f"{url}/{name}", hints=HINTS.get(name))
-    with closing(env):
-        assert identical(env.action_space, expected.action_space)
-        assert identical(env.observation_space, expected.observation_space)
-        said = [str(each.message) for each in caught]
-        assert len(said) == (name != "connect4") and all("does not tell its spaces" in each for each in said)
-        assert str(env.inference) == str(expected)
-        observation, info = env.reset()
-        labels = next(row.labels for row in expected.fields if row.role == "decision")
-        for fields in recorded(name).actions:
-            assert observation in env.observation_space
-            assert ("action_mask" in info) == expected.masks
+def test_the_spaces_are_those_of_the_reviewed_table(name: str) -> None:
+    action_space, observation_space = SPACES[name]
+    with played(name) as (env, _):
+        assert identical(env.action_space, action_space)
+        assert identical(env.observation_space, observation_space)
+        hints = HINTS[name] if name in NEED_HINTS else None
+        assert str(env.inference) == str(infer(recorded(name).evidence, hints, shipped=shipped_hints()))
+
+
+@pytest.mark.parametrize("flatten", [False, True])
+@pytest.mark.parametrize("name", CAPTURES)
+def test_what_was_recorded_is_played_again(name: str, flatten: bool) -> None:
+    exchanges = [capture_of(name)["reset"], *capture_of(name)["steps"]]
+    answers = [exchange["response"]["data"] for exchange in exchanges]
+    with played(name, flatten=flatten) as (env, replay):
+        labels = next(row.labels for row in inferred(env).fields if row.role == "decision")
+        check(env, answers[0], *env.reset())
+        for fields, answer in zip(recorded(name).actions, answers[1:], strict=True):
             action = action_for(env.action_space, fields, labels)
+            assert env.action_space.contains(action)
             observation, reward, terminated, truncated, info = env.step(action)
-            assert (reward, terminated, truncated) == (0.5, False, False)
-        assert observation in env.observation_space
+            check(env, answer, observation, info)
+            assert (reward, terminated, truncated) == (answer["reward"], answer["done"], False)
+        assert isinstance(env.observation_space, Box) or not flatten
+    steps = [exchange["request"] for exchange in exchanges[1:]]
+    assert replay.heard == [{"type": "reset", "data": {}}, {"type": "state"}, *steps, {"type": "close"}]
+
+
+def check(env: OpenEnvGym, answer: dict[str, Any], observation: Any, info: dict[str, Any]) -> None:
+    """Whether what is observed is what was recorded, and inside of the space; so for the legal moves."""
+    fields = answer["observation"]
+    assert env.observation_space.contains(observation)
+    assert data_equivalence(observation, inferred(env).decode_observation(fields), exact=True)
+    if "legal_actions" in fields:
+        assert isinstance(env.action_space, Discrete)
+        assert np.flatnonzero(info["action_mask"]).tolist() == sorted(fields["legal_actions"])
+        assert np.array_equal(env.action_masks(), info["action_mask"])
+    else:
+        assert "action_mask" not in info
+
+
+@pytest.mark.parametrize("name", NEED_HINTS)
+def test_what_cannot_be_known_is_not_guessed(name: str) -> None:
+    with replaying(capture_of(name)) as replay:
+        with pytest.raises(SpaceUnknown, match="pass hints=") as caught:
+            OpenEnvGym(replay.url)
+        assert caught.value.fields == {"open": OPEN[name]}
+        assert f"from the server at {replay.url}" in caught.value.__notes__
+
+
+def test_a_request_that_is_not_recorded_is_refused() -> None:
+    """Or else the tests above would test nothing."""
+    with pytest.raises(AssertionError, match="recorded"), played("connect4") as (env, replay):
+        env.reset()
+        env.step(0)
+        with pytest.raises(EnvironmentRaised, match=r'"column": 1.* is recorded'):
+            env.step(6)
+        assert len(replay.refused) == 1

@@ -6,6 +6,14 @@ The hints that ship are left out here; see ``tests/catalogue``.
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+from gymnasium import Space
+from gymnasium.spaces import Box, Dict, Discrete
+
+from openenv_gym.spaces.open_text import OpenText
+
 _BESIDE = {"done": "reward/done", "reward": "reward/done", "metadata": "bookkeeping"}
 _OPENSPIEL = {
     "action.metadata": "setting",
@@ -123,3 +131,64 @@ OPEN: dict[str, dict[str, str]] = {
         'pass hints={"action.action_id": Discrete(n)}'
     },
 }
+
+HINTS: dict[str, dict[str, Any]] = {
+    "connect4": {
+        "action.column": Discrete(7),
+        "legal_actions": "legal",
+        "board": Box(-1, 1, (6, 7), np.int8),
+    },
+    "finrl": {"action.actions": Box(-1, 1, (1,), np.float64)},
+    "maze": {"action.action": Discrete(4), "metadata.maze": Box(0, 1, (8, 8), np.uint8)},
+    "openspiel_catch": {"action.action_id": Discrete(3)},
+    "openspiel_ttt": {"action.action_id": Discrete(9)},
+}
+
+
+_WHOLE, _REAL = np.iinfo(np.int64), np.inf
+
+
+def _integers(count: int) -> Box:
+    return Box(_WHOLE.min, _WHOLE.max, (count,), np.int64)
+
+
+def _numbers(count: int) -> Box:
+    return Box(-_REAL, _REAL, (count,), np.float64)
+
+
+def _in_order(**fields: Space[Any]) -> Dict:
+    return Dict(fields, sort_keys=False)
+
+
+NEED_HINTS = ("connect4", "maze")
+"""No hint that ships is about them, and their schemas do not tell."""
+
+SPACES: dict[str, tuple[Space[Any], Space[Any]]] = {
+    "atari_ram": (Discrete(6), Box(0, 255, (128,), np.uint8)),
+    "coding": (OpenText(), _in_order(stdout=OpenText(), stderr=OpenText(), exit_code=_integers(1))),
+    "connect4": (Discrete(7), Box(-1, 1, (6, 7), np.int8)),
+    "dm_control": (Box(-1, 1, (1,), np.float64), _in_order(position=_numbers(3), velocity=_numbers(2))),
+    "finrl": (Box(-1, 1, (1,), np.float64), _numbers(7)),
+    "grid_world": (Discrete(4), _in_order(x=_integers(1), y=_integers(1), message=OpenText())),
+    "maze": (
+        Discrete(4),
+        _in_order(
+            current_position=_integers(2),
+            previous_position=_integers(2),
+            maze=Box(0, 1, (8, 8), np.uint8),
+        ),
+    ),
+    "openspiel_catch": (Discrete(3), _numbers(50)),
+    "openspiel_ttt": (Discrete(9), _numbers(27)),
+    "reasoning_gym": (
+        OpenText(),
+        _in_order(
+            question=OpenText(),
+            # Null before there is an answer, which is [0, 0].
+            score=Box(np.array([-_REAL, 0.0]), np.array([_REAL, 1.0]), dtype=np.float64),
+            correct_answer=OpenText(),
+        ),
+    ),
+    "scaffold_init": (OpenText(), _in_order(echoed_message=OpenText(), message_length=_integers(1))),
+}
+"""The action and observation spaces, with the hints that ship and those of ``HINTS`` that are needed."""

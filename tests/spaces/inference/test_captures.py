@@ -3,45 +3,23 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import numpy as np
 import pytest
-from gymnasium import Space
-from gymnasium.spaces import Box, Discrete, Text
+from gymnasium.spaces import Box, Discrete
 
 from openenv_gym.errors import SpaceUnknown
 from openenv_gym.spaces import identical
 from openenv_gym.spaces.inference import Conclusion, Confidence, infer
 from openenv_gym.spaces.inference.conclusions import described
-from tests.recorded import CAPTURES, recorded
-from tests.spaces.inference.reviewed import OPEN, TABLES
-
-HINTS: dict[str, dict[str, Any]] = {
-    "connect4": {
-        "action.column": Discrete(7),
-        "legal_actions": "legal",
-        "board": Box(-1, 1, (6, 7), np.int8),
-    },
-    "finrl": {"action.actions": Box(-1, 1, (1,), np.float64)},
-    "maze": {"action.action": Discrete(4), "metadata.maze": Box(0, 1, (8, 8), np.uint8)},
-    "openspiel_catch": {"action.action_id": Discrete(3)},
-    "openspiel_ttt": {"action.action_id": Discrete(9)},
-}
+from tests.recorded import CAPTURES, action_for, recorded
+from tests.spaces.inference.reviewed import HINTS, OPEN, TABLES
 
 
 def said(row: Conclusion) -> str:
     if row.confidence is Confidence.OPEN:
         return f"{row.role}: ?"
     return str(row.role) if row.space is None else f"{row.role}: {described(row.space)}"
-
-
-def action_for(space: Space[Any], fields: dict[str, Any], labels: tuple[Any, ...] | None) -> Any:
-    """The action of a space of one decision that is written as ``fields``."""
-    (value,) = fields.values()
-    if isinstance(space, Discrete):
-        return np.int64(value if labels is None else labels.index(value))
-    return value if isinstance(space, Text) else np.array(value)
 
 
 @pytest.mark.parametrize("name", CAPTURES)
