@@ -49,7 +49,8 @@ def fetch_json(
             headers=authorized(url, headers),
             follow_redirects=False,
             timeout=timeout,
-            verify=tls or True,
+            # In the clear there is nothing to verify, and to read the certificates takes 20 ms.
+            verify=tls or False,
             proxy=None if through is None else through.url,
             trust_env=False,  # which proxy and which certificates was decided above
         )
