@@ -1,4 +1,4 @@
-"""The environment that ``openenv init`` makes, which echoes texts, on the stock server."""
+"""The environment that ``openenv init`` makes, which echoes texts; it and others on the stock server."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def make_scaffold(stock: Path, home: Path, sessions: int) -> Path:
 
 
 @contextmanager
-def served(stock: Path, scaffold: Path) -> Iterator[str]:
-    """Its URL."""
-    command = [str(stock), "-m", "uvicorn", "server.app:app", "--app-dir", str(scaffold)]
+def served(stock: Path, folder: Path, app: str = "server.app:app") -> Iterator[str]:
+    """The URL of an app below a folder."""
+    command = [str(stock), "-m", "uvicorn", app, "--app-dir", str(folder)]
     server = ChildProcess([*command, "--host", "127.0.0.1", "--port", "0"])
     try:
         yield server.server_url()

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from tests import web
+from tests.peers.conftest import SCRIPTS
+from tests.peers.scaffold import served
 from tests.trainers.examples import run_example, run_examples
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -40,3 +45,14 @@ def test_the_same_seed_gives_the_same_curve_with_lanes_and_with_sync_vector_env(
     assert min(map(len, curves)) > 50
     assert curves[0] == curves[1]
     assert curves[2] == curves[3]
+
+
+def test_masked_ppo_learns_connect_four_on_a_stock_server(awake_stock: Path) -> None:
+    with served(awake_stock, SCRIPTS, "connect_four:app") as url:
+        result = run_example("maskable_connect_four.py", url, "--steps", "7168", "--games", "120")
+        counts = web.get(f"{url}/counts").json()
+    assert result["wins"] > 0.8 > result["untrained"]
+    # Of each of its steps the server knows two moves, unless the game was over after the first.
+    assert counts["games"] > 500 and counts["moves"] > 1.5 * result["steps"]
+    assert counts["illegal"] == 0
+    assert result["stderr"] == ""
