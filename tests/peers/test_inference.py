@@ -59,7 +59,7 @@ def legal_action(env: gymnasium.Env[Any, Any], info: dict[str, Any]) -> Any:
     [
         "plain", "enum actions", "string moves", "flat screen", "growing arrays", "nullable fields", "tools",
         "lying schema", "nan rewards", "done at reset", "self-resetting", "takes it back", "repeating",
-        "limited",
+        "limited", "seedless",
     ],
 )  # fmt: skip
 def test_two_hundred_random_legal_steps(variants: dict[str, str], name: str) -> None:
@@ -75,6 +75,23 @@ def test_two_hundred_random_legal_steps(variants: dict[str, str], name: str) -> 
             assert np.isfinite(reward)
             if terminated or truncated:
                 observation, info = env.reset()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_openenv_init_makes(echo: str) -> None:
+    """It echoes texts of any length: its space holds them, and Gymnasium finds nothing wrong."""
+    with warned(), closing(OpenEnvGym(echo)) as env:
+        env.action_space.seed(1)
+        env.reset()
+        for _ in range(200):
+            action = env.action_space.sample()
+            observation, reward, terminated, truncated, _ = env.step(action)
+            assert observation in env.observation_space
+            assert action in observation.values() and np.isfinite(reward)
+            if terminated or truncated:
+                env.reset()
+    with closing(OpenEnvGym(echo)) as env:
+        check_env(env, skip_render_check=True)
 
 
 @pytest.mark.parametrize("name", ["plain", "enum actions", "flat screen", "nullable fields", "lying schema"])
