@@ -12,7 +12,6 @@ held from 0.35 to 0.54; on any other server the extension is missing and the que
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -37,8 +36,6 @@ LATER: Any = object()
 
 _TEXT, _BINARY = 0x81, 0x82
 _LARGE_BYTES = 1 << 16
-_BYTES_A_SECOND = 4e9
-"""Of a loopback connection, about."""
 _AT_BOUNDARY = StreamReader.at_eof.__code__
 """Where websockets' parser waits between two frames, and nowhere else."""
 
@@ -55,8 +52,6 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
     def __init__(self, vigil: Vigil, **config: Any) -> None:
         super().__init__(**config)
         self._vigil = vigil
-        self._lookout = vigil.lookout()
-        self._answered = 0.0
 
     async def run_asgi(self) -> None:
         """Run the application, with the extension in its scope."""
@@ -83,8 +78,7 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Answer a whole message at once if nothing waits in either direction; else have it queued."""
-        self._lookout.came(time.perf_counter() - self._answered)
-        self._vigil.end()
+        self._vigil.came()
         if self.direct is None or not self._answer(data):
             super().data_received(data)
 
@@ -118,10 +112,7 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
             self.transport.write(b"".join((head, payload)))
         else:
             self.transport.writelines((head, payload))
-        # A large answer is under way for a while before a client can ask again.
-        self._answered = time.perf_counter() + len(payload) / _BYTES_A_SECOND
-        if self._lookout.patience:
-            self._vigil.keep(self.loop, self._lookout, self._answered)
+        self._vigil.answered(self.loop, len(payload))
 
     async def send(self, message: Any) -> None:
         """Send what the application says; a whole message without the library's two copies."""

@@ -1,4 +1,4 @@
-"""An event loop that stays awake for a moment after an answer, if its client is one that asks at once."""
+"""An event loop that stays awake for a moment after an answer, if its clients ask again at once."""
 
 from __future__ import annotations
 
@@ -11,47 +11,49 @@ from openenv_gym.wire.lookout import Lookout
 __all__ = ["Vigil"]
 
 _LONGEST_SECONDS = 300e-6
+_BYTES_A_SECOND = 4e9
+"""Of a loopback connection, about: a large answer is under way for a while before a client can go on."""
 _CAN_LOOK = hasattr(os, "sched_yield")
 
 
 class Vigil:
-    """Keeps the event loop of one server awake.
+    """Keeps the event loop of one server awake, whichever of its connections it answers.
 
     It keeps nothing until :meth:`allow` is called: a loop on a thread among others would hold the
     interpreter's lock against them.
     """
 
     def __init__(self) -> None:
-        self._allowed = False
+        self._lookout = Lookout(0.0)
+        self._answered = 0.0
         self._until = 0.0
-        self._lookout: Lookout | None = None
+        self._looking = False
 
     def allow(self) -> None:
         """Let it, in a process that does nothing else."""
-        self._allowed = _CAN_LOOK
+        if _CAN_LOOK:
+            self._lookout = Lookout(_LONGEST_SECONDS)
 
-    def lookout(self) -> Lookout:
-        """For one connection."""
-        return Lookout(_LONGEST_SECONDS if self._allowed else 0.0)
-
-    def keep(self, loop: asyncio.AbstractEventLoop, lookout: Lookout, now: float) -> None:
-        """Stay awake for as long as the lookout has patience, from now in seconds of ``perf_counter``."""
-        self._until = now + lookout.patience
-        if self._lookout is None:
-            loop.call_soon(self._look, loop)
-        self._lookout = lookout
-
-    def end(self) -> None:
-        """Let the loop sleep, for what was awaited is there; whoever does it may want the core."""
+    def came(self) -> None:
+        """Something has come: the loop may sleep after it, for whoever does it may want the core."""
+        self._lookout.came(time.perf_counter() - self._answered)
         self._until = 0.0
 
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        assert self._lookout is not None
-        before = time.perf_counter()
-        os.sched_yield()
-        now = time.perf_counter()
-        self._lookout.looked(now - before)
-        if now < self._until:
+    def answered(self, loop: asyncio.AbstractEventLoop, nbytes: int) -> None:
+        """Stay awake for what follows an answer, if it is likely to follow soon."""
+        self._answered = time.perf_counter() + nbytes / _BYTES_A_SECOND
+        if not self._lookout.patience:
+            return
+        self._until = self._answered + self._lookout.patience
+        if not self._looking:
+            self._looking = True
             loop.call_soon(self._look, loop)
-        else:
-            self._lookout = None
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        before = time.perf_counter()
+        if before >= self._until:
+            self._looking = False
+            return
+        os.sched_yield()
+        self._lookout.looked(time.perf_counter() - before)
+        loop.call_soon(self._look, loop)
