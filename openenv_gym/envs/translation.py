@@ -21,7 +21,10 @@ from openenv_gym.wire.codecs.json import FieldRows
 if TYPE_CHECKING:
     from openenv_gym.spaces.inference import Inference
 
-__all__ = ["Inferred", "Translation", "Translator"]
+__all__ = ["AS_SENT", "Inferred", "Translation", "Translator"]
+
+AS_SENT = f"{masks.KEY}_as_sent"
+"""What an info calls a mask that cannot be told to be one: nobody is to take indices for flags."""
 
 
 class Translator(Protocol):
@@ -129,7 +132,19 @@ class Inferred:
         mask = self._mask(fields)
         if mask is not None:
             info[masks.KEY] = mask
+        elif masks.KEY in info and not self._flags(info[masks.KEY]):
+            info[AS_SENT] = info.pop(masks.KEY)
         return observation, info
+
+    def _flags(self, sent: Plain) -> bool:
+        """Whether what a server calls a mask is one of several choices, a flag for each value of each."""
+        space = self._inference.action_space
+        return (
+            isinstance(space, gymnasium.spaces.MultiDiscrete)
+            and isinstance(sent, list)
+            and len(sent) == space.nvec.sum()
+            and all(isinstance(flag, int) and flag in (0, 1) for flag in sent)
+        )
 
     def _fitting(self, fields: Mapping[str, Plain]) -> Any:
         """The observation; numbers that came as text are read, for the loss of nothing."""

@@ -76,11 +76,13 @@ def form_of(name: str, samples: Sequence[Plain], word: str | None = None) -> str
     >>> [form_of("action_mask", [sample]) for sample in ([0, 2, 3], [1, 0, 1], [0, 1])]
     ['values', 'mask', None]
     """
-    if word in ("mask", "indices"):
-        return "mask" if word == "mask" else "values"
     lists = [sample for sample in samples if isinstance(sample, list)]
     items = [item for sample in lists for item in sample]
-    if any(not isinstance(item, str | int) for item in items):
+    if any(not isinstance(item, str | int | float) for item in items):
+        return None
+    if word in ("mask", "indices"):
+        return "mask" if word == "mask" else "values"
+    if any(isinstance(item, float) for item in items):
         return None
     if items and all(isinstance(item, bool) for item in items):
         return "mask"
@@ -104,7 +106,8 @@ def mask_reader(
     if moves is None or not isinstance(space, Discrete) or space.n > MASK_LIMIT:
         return None
     count, start = int(space.n), int(space.start)
-    numbers = {label: at for at, label in enumerate(labels)} if labels is not None else None
+    numbers = {label: at for at, label in enumerate(labels or ())}
+    by_number = all(label is None or isinstance(label, str) for label in numbers)
 
     def legal(fields: Mapping[str, Plain]) -> Mask | None:
         said = moves.read(fields)
@@ -116,7 +119,7 @@ def mask_reader(
             return np.array(said, np.bool_).astype(np.int8)
         mask = np.zeros(count, np.int8)
         for move in said:
-            at = move - start if numbers is None and type(move) is int else (numbers or {}).get(move)
+            at = move - start if by_number and type(move) is int else numbers.get(move)
             if at is None or not 0 <= at < count:
                 raise _refuse(shown(move), count)
             mask[at] = 1

@@ -223,9 +223,10 @@ def _legal(name: str, column: list[Any], hint: Hint | None) -> tuple[Conclusion,
     lists = [value for value in column if isinstance(value, list)]
     form = form_of(name.split(".")[-1], lists, None if hint is None else hint.word)
     if form is None:
-        why = "flags or indices? not used"
-        row = Conclusion(path, Role.LEGAL, None, why, Confidence.LOW, '"mask", "indices"')
-        return row, None
+        plain = all(isinstance(item, str | int) for sample in lists for item in sample)
+        why = "flags or indices? not used" if plain else "neither numbers nor names; not used"
+        override = '"mask", "indices"' if plain else '"bookkeeping"'
+        return Conclusion(path, Role.LEGAL, None, why, Confidence.LOW, override), None
     moves = LegalMoves(_keys(name), form, lists)
     said = "a mask" if form == "mask" else "names of actions" if moves.named else "numbers of actions"
     source = "by its name" if hint is None else hint.source

@@ -201,6 +201,18 @@ def test_legal_moves_come_in_many_forms(form: str) -> None:
     assert mask is not None and mask.tolist() == [0, 1, 1] and inference.legal({}) is None
 
 
+def test_numbers_of_actions_that_have_names_are_their_places() -> None:
+    inference = inferred({"legal_actions": [0, 2]}, hints={"action.go": ["a", "b", "c"]})
+    mask = inference.legal({"legal_actions": [0, 2]})
+    assert mask is not None and mask.tolist() == [1, 0, 1]
+
+
+def test_pairs_are_no_numbers_of_actions() -> None:
+    inference = inferred({"at": 1, "legal_actions": [[0, 1]]}, hints={"legal_actions": "indices"})
+    said = [each.evidence for each in inference.fields if each.path == "observation.legal_actions"]
+    assert said == ["neither numbers nor names; not used"] and not inference.masks
+
+
 def test_flags_and_indices_that_cannot_be_told_apart_are_not_used() -> None:
     seen = {"at": 1, "action_mask": [0, 1]}
     assert inferred(seen).legal(seen) is None
