@@ -120,6 +120,20 @@ def test_what_a_stock_server_refuses_is_refused_with_its_code(
     assert reply["data"]["error_code"] == error.code and isinstance(reply["data"]["message"], str)
 
 
+def test_what_a_stock_server_finds_wrong_is_in_the_message() -> None:
+    codec = JsonClientCodec()
+    found = [{"type": "less_than", "loc": ["go", at], "msg": f"wrong {at}", "input": 9} for at in range(6)]
+    data = {
+        "message": "Invalid message",
+        "code": "VALIDATION_ERROR",
+        "errors": [*found, "no error", {"loc": 3}],
+    }
+    error, _ = codec.decode(json.dumps({"type": "error", "data": data}))
+    assert isinstance(error, Error)
+    assert error.message.startswith("Invalid message: go.0: wrong 0; go.1: wrong 1;")
+    assert error.message.endswith("and 2 more")
+
+
 STEPS = [
     b'{"type": "step", "data": {"action": 1}}',
     b'{"type":"step","data":{"action":[0.1,-0,1e400,18446744073709551616],"metadata":{}}}',

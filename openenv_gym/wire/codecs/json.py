@@ -378,8 +378,22 @@ class JsonClientCodec:
         code = fields.pop("error_code", None) or _OUR_CODES.get(theirs, "PEER_ERROR")
         fatal = theirs in _FATAL
         seq = 0 if fatal or not self._sent else self._sent.popleft()[0]
-        return Error(seq, str(code), "peer", text, {**fields, "openenv_code": body.get("code")})
+        said = text if ":" in text else text + _complaints(fields.get("errors"))
+        return Error(seq, str(code), "peer", said, {**fields, "openenv_code": body.get("code")})
 
+
+def _complaints(errors: Any) -> str:
+    """What a server's validation found wrong, field by field; the first few."""
+    found = []
+    for each in errors if isinstance(errors, list) else ():
+        match each:
+            case {"loc": [*place], "msg": str(what)}:
+                found.append(f"{'.'.join(map(str, place))[:80] or 'message'}: {what[:160]}")
+    more = f"; and {len(found) - _MOST_COMPLAINTS} more" if len(found) > _MOST_COMPLAINTS else ""
+    return f": {'; '.join(found[:_MOST_COMPLAINTS])}{more}" if found else ""
+
+
+_MOST_COMPLAINTS = 4
 
 _OUR_CODES = {
     "INVALID_JSON": "INVALID_JSON",
