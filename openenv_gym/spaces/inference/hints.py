@@ -175,6 +175,9 @@ def refuse_unknown(hints: Mapping[str, Hint], known: set[str]) -> None:
     """
     for path, hint in hints.items():
         if path not in known and hint.confidence is Confidence.CERTAIN:
+            action = path.replace("observation.", "action.", 1)
+            meant = f"; is {action!r:.80} meant? Else" if action in known else ""
             raise InvalidArgument(
-                f"hints[{path!r:.80}] names no field of this server; they are {shortened(sorted(known), 40)}"
+                f"hints[{path!r:.80}] names no field of this server{meant or ';'} they are "
+                f"{shortened(sorted(known), 40)}"
             )

@@ -132,7 +132,7 @@ def each_writer(write_item: Writer, least: int, most: int | None) -> Writer:
                 f"action is a {type(action).__name__}, action_space wants a tuple; see env.action_space"
             )
         if len(action) < least or (most is not None and len(action) > most):
-            wanted = f"at least {least}" if most is None else f"{least} to {most}"
+            wanted = f"at least {least}" if most is None else f"{least} to {most}" if least < most else least
             raise InvalidAction(f"action has {len(action)} items, the server wants {wanted}")
         return [None if (part := write_item(item)) is OMITTED else part for item in action]
 

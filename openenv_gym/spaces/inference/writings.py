@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from gymnasium import Space
-from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete, OneOf
+from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete, OneOf, Tuple
 from gymnasium.spaces import Sequence as SequenceSpace
 
 from openenv_gym.spaces.identity import identical
@@ -203,7 +204,8 @@ def _integer(node: Node, free: bool) -> Writing | Undecided:
         if free:
             space = Box(*bounds_of(node)[:2], (1,), np.int64)
             return Writing(space, scalar_writer(True), "any integer", Confidence.LOW)
-        return Undecided("number of actions unknown", "Discrete(n)")
+        start = "" if low in (None, 0) else f", start={low}"
+        return Undecided("number of actions unknown", f"Discrete(n{start})")
     count = int(high) - int(low) + 1
     if node.nullable and count <= FEW:
         return _choice(tuple(range(int(low), int(high) + 1)), nullable=True)
@@ -262,12 +264,22 @@ def _sequence(node: Node, free: bool) -> Writing | Undecided:
     feature = writing_of(node.items, free=free)
     if isinstance(feature, Undecided):
         return replace(feature, why=f"of its items, {feature.why}", wanted="a space")
+    if node.least == node.most and 0 < node.least <= FEW:
+        several = Tuple([copy.deepcopy(feature.space) for _ in range(node.least)])
+        write = each_writer(feature.write, node.least, node.most)
+        return Writing(several, write, f"a list of {_length(node)}", feature.confidence)
     return Writing(
         SequenceSpace(feature.space),
         each_writer(feature.write, node.least, node.most),
-        "a list of any length",
+        f"a list of {_length(node)}",
         Confidence.MEDIUM,
     )
+
+
+def _length(node: Node) -> str:
+    if node.most is None:
+        return f"at least {node.least}" if node.least else "any length"
+    return str(node.most) if node.least == node.most else f"{node.least} to {node.most}"
 
 
 def _union(node: Node, free: bool) -> Writing | Undecided:

@@ -330,6 +330,24 @@ def test_a_list_of_a_length_that_the_server_forbids_is_refused() -> None:
             inference.encode_action(chosen)
 
 
+def test_a_list_of_a_fixed_length_has_all_its_items() -> None:
+    part = {"type": "object", "properties": {"angle": {"type": "number", "minimum": 0, "maximum": 9}}}
+    inference = inferred(action("go", go={"items": part, "minItems": 2, "maxItems": 2}))
+    drawn = inference.action_space.sample()
+    assert [set(each) for each in inference.encode_action(drawn)["go"]] == [{"angle"}, {"angle"}]
+    assert "a list of 2" in str(inference)
+
+
+def test_a_hint_that_is_asked_for_begins_where_the_server_does() -> None:
+    steps = inferred(action("steps", steps={"type": "integer", "minimum": 1}))
+    assert 'hints={"action.steps": Discrete(n, start=1)}' in steps.open["action.steps"]
+
+
+def test_a_hint_without_its_side_is_told_which_field_may_be_meant() -> None:
+    with pytest.raises(InvalidArgument, match=r"is 'action\.steps' meant\?"):
+        inferred(action("steps", steps={"type": "integer"}), hints={"steps": Discrete(3)})
+
+
 @pytest.mark.parametrize("chosen", [{"a": 1}, 3, None, {"a": 1, "b": 5}])
 def test_a_dict_that_does_not_fit_is_refused(chosen: Any) -> None:
     with pytest.raises(InvalidAction):
