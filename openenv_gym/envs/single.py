@@ -268,6 +268,16 @@ class OpenEnvGym(MadeAnew, AtariManners, gymnasium.Env[Any, Any]):
         return self._remote.inference
 
     @property
+    def get_action_meanings(self) -> Callable[[], list[str]]:
+        """Gives the name of each action of a Discrete space, ``["NOOP", "FIRE", ...]``.
+
+        Raises:
+            CallRefused: if neither the server's schema nor the server tells them; ``hasattr`` is false then.
+        """
+        meanings = () if self.inference is None else self.inference.meanings
+        return (lambda: list(meanings)) if meanings else super().get_action_meanings
+
+    @property
     def tools(self) -> tuple[Mapping[str, Any], ...]:
         """The tools that a stock server lists whose actions are calls of them, as it describes them."""
         return () if self.inference is None else self.inference.tools

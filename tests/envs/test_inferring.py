@@ -100,6 +100,35 @@ def test_a_server_with_room_for_one_is_played_by_one() -> None:
             assert env.step(1)[1] == 1.0
 
 
+class Masked(Walk):
+    """Says what is legal by two numbers, which could be flags."""
+
+    def observed(self, reward: Any) -> dict[str, Any]:
+        said = super().observed(reward)
+        said["observation"]["action_mask"] = [0, 1]
+        return said
+
+
+class MaskedServer(Little):
+    def environment(self) -> Walk:
+        return Masked()
+
+
+def test_numbers_that_could_be_flags_or_actions_are_no_mask() -> None:
+    with running(MaskedServer()) as url:
+        with closing(OpenEnvGym(url)) as env:
+            _, info = env.reset()
+            assert "action_mask" not in info and info["action_mask_as_sent"] == [0, 1]
+            assert not hasattr(env, "action_masks")
+        with closing(OpenEnvGym(url, hints={"action_mask": "indices"})) as env:
+            assert env.reset()[1]["action_mask"].tolist() == [1, 1]
+
+
+def test_actions_are_called_what_the_schema_calls_them() -> None:
+    with running(Little()) as url, closing(OpenEnvGym(url)) as env:
+        assert env.get_action_meanings() == ["left", "right"]
+
+
 def test_a_function_without_its_space_is_refused() -> None:
     with running(OneRoom()) as url:
         with pytest.raises(InvalidArgument, match="pass action_space, too"):

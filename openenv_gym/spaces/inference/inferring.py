@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gymnasium import Space
+from gymnasium.spaces import Discrete
 
 from openenv_gym.errors import ProtocolViolation, SpaceUnknown
 from openenv_gym.spaces.breaches import breaches_of_answer
@@ -78,6 +79,17 @@ class Inference:
             SpaceUnknown: a field is open.
         """
         return self._writing.space
+
+    @property
+    def meanings(self) -> tuple[str, ...]:
+        """What the actions are called, in the order of their numbers; none where they have no names.
+
+        Raises:
+            SpaceUnknown: a field is open.
+        """
+        space, labels = self._writing.space, self._writing.labels
+        named = isinstance(space, Discrete) and labels is not None and len(labels) == int(space.n)
+        return tuple(map(str, labels or ())) if named else ()
 
     @property
     def observation_space(self) -> Space[Any]:
