@@ -21,6 +21,7 @@ __all__ = ["Names", "describe", "names_of", "read_action"]
 _MOST = 24
 _TYPE = "type"
 _LONGEST_ADVICE = 120
+_LONGEST_TEXT = 2**32
 _MOST_LETTERS = 62
 """The alphabet twice and the digits, as Text has them by default."""
 _LOW, _HIGH = -1e6, 1e6
@@ -198,6 +199,9 @@ def _describe_multi_binary(space: MultiBinary, names: Names) -> str:
 def _describe_text(space: Text, names: Names) -> str:
     letters = "".join(sorted(space.character_set))
     which = f"of the letters {letters}" if len(letters) <= _MOST_LETTERS else "characters"
+    if space.max_length > _LONGEST_TEXT:
+        least = f"at least {space.min_length} {which}" if space.min_length else "any text"
+        return f"{names.verb} {least}"
     return f"{names.verb} {space.min_length} to {space.max_length} {which}"
 
 

@@ -17,6 +17,10 @@ from openenv_gym.errors import InvalidAction
 
 __all__ = ["array_of", "example", "from_json"]
 
+_SOME = "text"
+_UNBOUNDED = 2**32
+"""So long a text is of any length."""
+
 
 @singledispatch
 def from_json(space: Space[Any], plain: Any, path: str = "") -> Any:
@@ -130,6 +134,8 @@ def example(space: Space[Any]) -> str:
 
 def _plain(space: Space[Any], value: Any) -> Any:
     match space:
+        case Text() if space.min_length <= len(_SOME) and space.max_length >= _UNBOUNDED:
+            return _SOME
         case Dict():
             return {key: _plain(part, value[key]) for key, part in space.spaces.items()}
         case Tuple():

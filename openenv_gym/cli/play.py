@@ -131,12 +131,12 @@ class Table:
                 case None if self._running:
                     self._step(read_action(space, said, self._names))
                 case _:
-                    self._say("The episode is over: r begins another, q quits.", "yellow")
+                    self._say(f"The episode is over: {self._ways_on()}.", "yellow")
         except InvalidAction as error:
             self._say(_sentence(error.message), "yellow")
         except HostedError as error:
             self._running = False
-            self._say(f"{error.message.rstrip('.')}. r begins another episode, q quits.", "red")
+            self._say(f"{error.message.rstrip('.')}. {self._ways_on()}.", "red")
 
     def _command(self, said: str) -> str | None:
         """Which command was typed, if any: ``:n`` is always one, ``n`` unless an action is called so."""
@@ -161,9 +161,14 @@ class Table:
             self._console.print(
                 Text.assemble(
                     (f"The episode is over ({why}): ", "bold"),
-                    f"return {self._total:.4g} in {self._steps()}. r begins another, q quits.",
+                    f"return {self._total:.4g} in {self._steps()}. {self._ways_on()}.",
                 )
             )
+
+    def _ways_on(self) -> str:
+        """What may be typed when nothing can be played, as it must be typed here."""
+        colon = ":" if self._texts else ""
+        return f"{colon}r begins another, {colon}q quits"
 
     def _steps(self) -> str:
         return f"{self._length} step{'' if self._length == 1 else 's'}"
@@ -199,7 +204,9 @@ class Table:
         if not isinstance(space, Discrete):
             return {}
         if self._constant is None:
-            self._constant = self._ask(space, "get_action_meanings")
+            inference = self._env.inference
+            told = () if inference is None else inference.meanings
+            self._constant = names_of(told, int(space.start)) or self._ask(space, "get_action_meanings")
         return self._constant or self._ask(space, "legal_moves")
 
     def _ask(self, space: Discrete, name: str) -> dict[int, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from functools import singledispatch
@@ -32,6 +33,7 @@ _MATRIX = 16
 _LONGEST, _SHORT = 300, 40
 _WIDEST, _HIGHEST = 72, 48
 """Of a picture, in pixels; a line of text is two high."""
+_LAST = (np.iinfo(np.int64).min, np.iinfo(np.int64).max)
 _SHADES = " .:-=+*#%@"
 _STYLED = re.compile(r"\x1b\[[0-9;]*m")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -93,9 +95,9 @@ def _show_box(space: Box, observation: Any, console: Console) -> RenderableType:
     if value.ndim == 1 and value.size <= _ROWS:
         return _rows(space, value)
     if value.ndim <= 1 and value.size <= _MOST_NUMBERS:
-        return Text("  ".join(f"{number:.4g}" for number in value.ravel()))
+        return Text("  ".join(_number(number, 4) for number in value.ravel()))
     if value.ndim == 2 and max(value.shape) <= _MATRIX:
-        cells = [[f"{cell:.3g}" for cell in row] for row in value]
+        cells = [[_number(cell, 3) for cell in row] for row in value]
         width = max(len(cell) for row in cells for cell in row)
         return Text("\n".join(" ".join(cell.rjust(width) for cell in row) for row in cells))
     shape = " x ".join(map(str, value.shape))
@@ -111,17 +113,36 @@ def _rows(space: Box, value: NDArray[Any]) -> RenderableType:
     table.add_column(justify="right", style="dim")
     table.add_column(justify="right", style="bold")
     for index, number in enumerate(value):
-        low, high = float(space.low[index]) + 0.0, float(space.high[index]) + 0.0  # no -0
+        low, high = _limit(space.low[index]), _limit(space.high[index])
         bounded = bool(space.bounded_below[index] and space.bounded_above[index]) and high - low < 1e9
         table.add_row(
-            str(index), f"{number:.4g}", _bar(float(number), low, high) if bounded else _range(low, high)
+            str(index), _number(number, 4), _bar(float(number), low, high) if bounded else _range(low, high)
         )
     return table
 
 
+def _number(number: Any, digits: int) -> str:
+    """A number in few characters; a whole one of an integer type as it is, unless it is long."""
+    if isinstance(number, np.integer) and abs(int(number)) < 10**9:
+        return str(number)
+    return f"{number:.{digits}g}"
+
+
+def _limit(bound: Any) -> float:
+    """A bound, without -0; the last number of a long integer type bounds nothing."""
+    if isinstance(bound, np.integer) and bound.itemsize == 8 and bound in _LAST:
+        return math.copysign(math.inf, int(bound))
+    return float(bound) + 0.0
+
+
 def _range(low: float, high: float) -> Text:
     """A range without a picture of it; nothing where everything is inside."""
-    return Text(f"{low:.3g} to {high:.3g}" if np.isfinite([low, high]).any() else "", style="dim")
+    said = ""
+    if np.isfinite([low, high]).all():
+        said = f"{low:.3g} to {high:.3g}"
+    elif np.isfinite([low, high]).any():
+        said = f"from {low:.3g}" if np.isfinite(low) else f"up to {high:.3g}"
+    return Text(said, style="dim")
 
 
 def _bar(number: float, low: float, high: float) -> Text:

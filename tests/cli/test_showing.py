@@ -32,6 +32,14 @@ def test_numbers_stand_in_their_ranges() -> None:
     assert first.endswith("0 ───────────────────● 1") and second.split() == ["1", "7"]
 
 
+def test_whole_numbers_are_shown_whole_and_the_last_ones_bound_nothing() -> None:
+    limits = np.iinfo(np.int64)
+    score = Box(limits.min, limits.max, (1,), np.int64)
+    assert shown(score, np.array([336900])).split() == ["0", "336900"]
+    assert shown(Box(0, limits.max, (1,), np.int64), np.array([3])).endswith("from 0")
+    assert "2048" in shown(Box(0, limits.max, (2, 2), np.int64), np.array([[2048, 2], [0, 0]]))
+
+
 def test_every_kind_of_space_fits_into_80_columns() -> None:
     spaces = (
         Dict(a=Discrete(3, start=2), b=Tuple([Text(4), MultiBinary(3)])),
