@@ -119,7 +119,8 @@ def mask_reader(
             return np.array(said, np.bool_).astype(np.int8)
         mask = np.zeros(count, np.int8)
         for move in said:
-            at = move - start if by_number and type(move) is int else numbers.get(move)
+            known = by_number and type(move) is int
+            at = move - start if known else numbers.get(move) if isinstance(move, str | int | float) else None
             if at is None or not 0 <= at < count:
                 raise _refuse(shown(move), count)
             mask[at] = 1

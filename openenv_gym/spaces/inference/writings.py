@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -43,6 +42,9 @@ __all__ = ["Undecided", "Writing", "chosen_of", "composed", "object_writing", "w
 
 FEW = 256
 """Up to so many integers may be listed, with one more choice for leaving the field out."""
+
+MANY = 32
+"""Up to so many parts, a list of a fixed length has a space for each item; a schema can ask for millions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,8 +266,8 @@ def _sequence(node: Node, free: bool) -> Writing | Undecided:
     feature = writing_of(node.items, free=free)
     if isinstance(feature, Undecided):
         return replace(feature, why=f"of its items, {feature.why}", wanted="a space")
-    if node.least == node.most and 0 < node.least <= FEW:
-        several = Tuple([copy.deepcopy(feature.space) for _ in range(node.least)])
+    if node.least == node.most and 0 < node.least * _parts(feature.space) <= MANY:
+        several = Tuple([feature.space] * node.least)
         write = each_writer(feature.write, node.least, node.most)
         return Writing(several, write, f"a list of {_length(node)}", feature.confidence)
     return Writing(
@@ -274,6 +276,14 @@ def _sequence(node: Node, free: bool) -> Writing | Undecided:
         f"a list of {_length(node)}",
         Confidence.MEDIUM,
     )
+
+
+def _parts(space: Space[Any]) -> int:
+    if isinstance(space, Dict):
+        return 1 + sum(map(_parts, space.spaces.values()))
+    if isinstance(space, Tuple | OneOf):
+        return 1 + sum(map(_parts, space.spaces))
+    return 1 + _parts(space.feature_space) if isinstance(space, SequenceSpace) else 1
 
 
 def _length(node: Node) -> str:

@@ -331,11 +331,17 @@ def test_a_list_of_a_length_that_the_server_forbids_is_refused() -> None:
 
 
 def test_a_list_of_a_fixed_length_has_all_its_items() -> None:
-    part = {"type": "object", "properties": {"angle": {"type": "number", "minimum": 0, "maximum": 9}}}
+    number = {"type": "number", "minimum": 0, "maximum": 9}
+    part: dict[str, Any] = {"type": "object", "properties": {"angle": number}}
     inference = inferred(action("go", go={"items": part, "minItems": 2, "maxItems": 2}))
     drawn = inference.action_space.sample()
     assert [set(each) for each in inference.encode_action(drawn)["go"]] == [{"angle"}, {"angle"}]
     assert "a list of 2" in str(inference)
+    many: dict[str, Any] = {}
+    for _ in range(9):
+        many = {"items": part, "minItems": 30, "maxItems": 30}
+        part = {"type": "object", "properties": {"deeper": many}}
+    assert len(repr(inferred(action("go", go=many)).action_space)) < 10_000
 
 
 def test_a_hint_that_is_asked_for_begins_where_the_server_does() -> None:

@@ -220,7 +220,7 @@ def test_flags_and_indices_that_cannot_be_told_apart_are_not_used() -> None:
     assert [None if mask is None else mask.tolist() for mask in masks] == [[0, 1], [1, 1]]
 
 
-@pytest.mark.parametrize("said", [[7], [-1], ["x"], [None]])
+@pytest.mark.parametrize("said", [[7], [-1], ["x"], [None], [[0]]])
 def test_a_legal_move_that_the_space_does_not_have_is_told(said: list[Any]) -> None:
     inference = inferred({"at": 1, "legal_actions": [0, 1]})
     with pytest.raises(LayoutMismatch, match="legal"):
