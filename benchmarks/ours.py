@@ -83,13 +83,11 @@ class SpreadLanes(Lanes):
         self._env_id, self._lanes = env_id, actions.shape[1]
         self._workers, self._connections = workers, connections
 
-    def _open_all(self, rig: Rig) -> _Split:
+    def _open_all(self, rig: Rig) -> AnyVectorEnv:
         self._url = our_server(self._env_id, workers=self._workers)(rig)
-        parts = []
-        for _ in range(self._connections):
-            parts.append(OpenEnvVectorEnv(self._url, num_envs=self._lanes // self._connections))
-            rig.stack.callback(parts[-1].close)
-        return _Split(parts)
+        envs = OpenEnvVectorEnv([self._url] * self._connections, num_envs=self._lanes)
+        rig.stack.callback(envs.close)
+        return envs
 
     def connections(self) -> tuple[int, ...]:
         """Return how many of the connections each worker has got, as the server says it."""
@@ -97,22 +95,3 @@ class SpreadLanes(Lanes):
             said = answer.read().decode()
         counts = re.findall(r'^openenv_gym_sessions{worker="\d+"} (\d+)$', said, re.MULTILINE)
         return tuple(map(int, counts))
-
-
-class _Split:
-    """Several vector environments as one, stepped all at once; its batch is put together of theirs."""
-
-    def __init__(self, parts: list[OpenEnvVectorEnv]) -> None:
-        self._parts = parts
-
-    def reset(self, *, seed: int) -> None:
-        for part in self._parts:
-            part.reset(seed=seed)
-            seed += part.num_envs
-
-    def step(self, actions: NDArray[np.int64]) -> list[NDArray[Any]]:
-        for part, some in zip(self._parts, np.split(actions, len(self._parts)), strict=True):
-            part.step_async(some)
-        steps = [part.step_wait() for part in self._parts]
-        observations, rewards, terminations, truncations, _ = zip(*steps, strict=True)
-        return [np.concatenate(each) for each in (observations, rewards, terminations, truncations)]

@@ -120,6 +120,7 @@ class Client:
         wait_timeout: float | None = 10.0,
         timeout: float | None = None,
         resume_timeout: float | None = RESUME_SECONDS,
+        beside: int = 0,
     ) -> Self:
         """A client of the server at a URL.
 
@@ -137,6 +138,8 @@ class Client:
             timeout: seconds to wait for an answer; ``None`` waits for as long as it takes.
             resume_timeout: seconds, but no more than ``timeout``, to try to go on when the connection
                 breaks; 0 does not try, ``None`` tries for as long as it takes.
+            beside: how many other connections are awaited at the same time; where there is no core for
+                each of them, and one more, this one sleeps until its answer is there.
 
         Raises:
             ConnectFailed: if there is no server, or none comes in time.
@@ -157,6 +160,7 @@ class Client:
                 timeout=connect_timeout,
                 ssl_context=ssl_context,
                 proxy=proxy,
+                beside=beside,
             )
             destination.arrived(transport.worker)
             return transport

@@ -49,7 +49,9 @@ __all__ = ["SocketTransport", "Transport"]
 
 _RECEIVE_BYTES = 1 << 18
 _LONGEST_SECONDS = 1e-3
-_CAN_LOOK = hasattr(os, "sched_yield") and hasattr(socket, "MSG_DONTWAIT")
+_CAN_LOOK = all(hasattr(os, name) for name in ("sched_yield", "sched_getaffinity")) and hasattr(
+    socket, "MSG_DONTWAIT"
+)
 _LAST_WORDS_SECONDS = 0.2
 
 
@@ -86,6 +88,7 @@ class SocketTransport:
         max_bytes: the largest message to accept.
         ssl_context: how to speak TLS to a ``wss`` address; by default as OpenSSL is set up.
         proxy: an ``http`` proxy's address, ``True`` for what the environment says, ``None`` for none.
+        beside: how many other connections are awaited at the same time.
 
     Attributes:
         worker: which of the server's processes answers, if it says so.
@@ -107,6 +110,7 @@ class SocketTransport:
         max_bytes: int = 2**30,
         ssl_context: ssl.SSLContext | None = None,
         proxy: ProxyChoice = True,
+        beside: int = 0,
     ) -> None:
         try:
             uri = parse_uri(url)
@@ -119,7 +123,8 @@ class SocketTransport:
         self._fragments: list[bytes] = []
         self._text = False
         self._goodbye = False
-        self._lookout = Lookout(_LONGEST_SECONDS if _CAN_LOOK and not uri.secure else 0.0)
+        may_look = _CAN_LOOK and not uri.secure and len(os.sched_getaffinity(0)) > beside + 1
+        self._lookout = Lookout(_LONGEST_SECONDS if may_look else 0.0)
         self.subprotocol: str | None = None
         self.worker: str | None = None
         self._socket = open_socket(

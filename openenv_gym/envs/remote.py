@@ -78,6 +78,8 @@ class Options:
     """Seconds to try to go on when the connection breaks."""
     strict: bool = False
     """Whether a server that breaks its promises is an error, and not only warned about."""
+    beside: int = 0
+    """How many other servers are asked at the same time."""
     on_failure: str = "raise"
     """Whether a lane that fails is the caller's to reset, or restarts."""
 
@@ -103,6 +105,7 @@ class Options:
             "connect_timeout": self.connect_timeout,
             "wait_timeout": self.wait_timeout,
             "resume_timeout": self.resume_timeout,
+            "beside": self.beside,
         }
 
     def fetcher(self, url: str) -> Callable[[str], dict[str, Any]]:
@@ -164,6 +167,7 @@ class Remote:
         self._seconds = self._started = 0.0
         self._episode_id: str | None = None
         urls = [url] if isinstance(url, str) else list(url)
+        options = replace(options, beside=len(urls) - 1)
         parts: list[Lanes] = []
         try:
             for each, block in zip(urls, blocks(lanes, len(urls)), strict=True):

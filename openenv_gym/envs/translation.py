@@ -27,6 +27,10 @@ AS_SENT = f"{masks.KEY}_as_sent"
 """What an info calls a mask that cannot be told to be one: nobody is to take indices for flags."""
 
 
+_MOVES = "legal_moves"
+"""Where legal actions are told that are texts and have no number, whatever the server calls the field."""
+
+
 class Translator(Protocol):
     """What a lane needs to know of spaces and fields."""
 
@@ -134,6 +138,9 @@ class Inferred:
             info[masks.KEY] = mask
         elif masks.KEY in info and not self._flags(info[masks.KEY]):
             info[AS_SENT] = info.pop(masks.KEY)
+        moves = self._inference.legal_moves(fields) if self._inference.names_moves else None
+        if mask is None and moves is not None:
+            info.setdefault(_MOVES, moves)
         return observation, info
 
     def _flags(self, sent: Plain) -> bool:

@@ -1,4 +1,4 @@
-"""Random actions that are legal: where an info names them, in Gymnasium's ``action_mask``."""
+"""Random actions that are legal: where an info names them, in Gymnasium's ``action_mask`` or as texts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from gymnasium import Space
-from gymnasium.spaces import Discrete
+from gymnasium.spaces import Discrete, Text
 from numpy.typing import NDArray
 
 __all__ = ["legal_mask", "sample_legal"]
@@ -27,6 +27,16 @@ def sample_legal(space: Space[Any], info: Mapping[str, Any]) -> Any:
 
     >>> sample_legal(Discrete(3), {"action_mask": np.array([0, 1, 0], np.int8)})
     np.int64(1)
+    >>> sample_legal(Text(4), {"legal_moves": ["e2e4"]})
+    'e2e4'
     """
     mask = legal_mask(space, info)
-    return space.sample() if mask is None else space.sample(mask)
+    if mask is not None:
+        return space.sample(mask)
+    moves = _texts(info.get("legal_moves")) if isinstance(space, Text) else []
+    legal = [move for move in moves if move in space]
+    return legal[int(space.np_random.integers(len(legal)))] if legal else space.sample()
+
+
+def _texts(said: Any) -> list[str]:
+    return [each for each in said if type(each) is str] if isinstance(said, list | tuple) else []

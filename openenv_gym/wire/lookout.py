@@ -13,8 +13,8 @@ __all__ = ["Lookout"]
 
 _YIELDED_SECONDS = 100e-6
 """A look that took longer gave the core away."""
-_TIRED_AFTER = 96
-"""So many of them move two ends that began on one core to two, where there are two that are free."""
+_TIRED_AFTER = 48
+"""In fewer waits than that a scheduler parts two ends that began on one core, if there are two."""
 _FIRST_REST, _LONGEST_REST = 1 << 10, 1 << 16
 
 
@@ -36,14 +36,21 @@ class Lookout:
     0.0
     """
 
-    __slots__ = ("_longest", "_lost", "_next_rest", "_rest", "patience")
+    __slots__ = ("_gave", "_longest", "_lost", "_next_rest", "_rest", "_waited", "patience")
 
     def __init__(self, longest: float) -> None:
         self._longest = longest
+        self._waited = self._gave = False
         self._lost = 0
         self._rest = 0
         self._next_rest = _FIRST_REST
         self.patience = 0.0
+
+    def looked(self, seconds: float) -> None:
+        """One look, in vain, and a yield took so long."""
+        self._waited = True
+        if seconds >= _YIELDED_SECONDS:
+            self._gave = True
 
     def came(self, after: float) -> None:
         """What was awaited is there, after so many seconds."""
@@ -51,14 +58,9 @@ class Lookout:
             self._rest -= 1
             return
         self.patience = self._longest if after < self._longest else 0.0
-        if self._lost:
-            self._lost -= 1
-
-    def looked(self, seconds: float) -> None:
-        """One look and a yield took so long."""
-        if seconds < _YIELDED_SECONDS:
-            return
-        self._lost += 2
-        if self._lost > _TIRED_AFTER:
-            self._lost, self._rest, self.patience = 0, self._next_rest, 0.0
-            self._next_rest = min(2 * self._next_rest, _LONGEST_REST)
+        if self._waited:
+            self._lost = self._lost + 2 if self._gave else max(self._lost - 1, 0)
+            self._waited = self._gave = False
+            if self._lost > 2 * _TIRED_AFTER:
+                self._lost, self._rest, self.patience = 0, self._next_rest, 0.0
+                self._next_rest = min(2 * self._next_rest, _LONGEST_REST)

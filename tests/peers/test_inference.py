@@ -18,6 +18,7 @@ from gymnasium.utils.env_checker import check_env
 from openenv_gym import OpenEnvGym, OpenEnvPool, OpenEnvVecEnv, OpenEnvVectorEnv
 from openenv_gym.cli import main
 from openenv_gym.errors import ContractViolation, InvalidArgument, LayoutMismatch, SpaceUnknown
+from openenv_gym.spaces import sample_legal
 from openenv_gym.wrappers import LegalActions
 from tests.cli.refusals import assert_ends_in_one_line
 
@@ -48,12 +49,6 @@ def warned(*texts: str) -> Iterator[None]:
     assert all(text in each for text, each in zip(texts, said[1:], strict=True)), said
 
 
-def legal_action(env: gymnasium.Env[Any, Any], info: dict[str, Any]) -> Any:
-    if isinstance(env.action_space, Discrete):
-        return env.action_space.sample(info.get("action_mask"))
-    return env.np_random.choice(info["legal_moves"]) if "legal_moves" in info else env.action_space.sample()
-
-
 @pytest.mark.parametrize(
     "name",
     [
@@ -71,7 +66,7 @@ def test_two_hundred_random_legal_steps(variants: dict[str, str], name: str) -> 
         observation, info = env.reset()
         for _ in range(200):
             assert observation in env.observation_space
-            observation, reward, terminated, truncated, info = env.step(legal_action(env, info))
+            observation, reward, terminated, truncated, info = env.step(sample_legal(env.action_space, info))
             assert np.isfinite(reward)
             if terminated or truncated:
                 observation, info = env.reset()

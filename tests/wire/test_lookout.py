@@ -20,6 +20,15 @@ def test_it_never_looks_if_it_may_not() -> None:
     assert lookout.patience == 0
 
 
+def tired(lookout: Lookout) -> None:
+    """Give its core away in each wait, until it looks no more."""
+    for _ in range(1000):
+        if lookout.patience:
+            lookout.looked(4e-3)
+            lookout.came(after=0.5e-3)
+    assert lookout.patience == 0
+
+
 def rested(lookout: Lookout) -> int:
     """How many messages come until it looks again."""
     count = 0
@@ -34,19 +43,28 @@ def test_it_rests_where_its_core_is_wanted_and_longer_each_time() -> None:
     lookout.came(after=0.0)
     rests = []
     for _ in range(9):
-        for _ in range(1000):
-            if lookout.patience:
-                lookout.looked(4e-3)
+        tired(lookout)
         rests.append(rested(lookout))
     assert rests[:3] == [1025, 2049, 4097]
     assert rests[-1] == rests[-2] == 65537
 
 
-def test_a_slow_look_now_and_then_tires_nobody() -> None:
+def test_what_comes_without_a_wait_between_does_not_refresh_it() -> None:
+    """Of lanes at two servers the second's answer is often there already."""
+    lookout = Lookout(1e-3)
+    lookout.came(after=0.0)
+    for _ in range(100):
+        lookout.looked(4e-3)
+        lookout.came(after=0.5e-3)
+        lookout.came(after=0.0)
+    assert lookout.patience == 0
+
+
+def test_a_wait_in_which_it_gives_way_now_and_then_tires_nobody() -> None:
     lookout = Lookout(1e-3)
     for _ in range(10_000):
-        lookout.came(after=0.0)
-        lookout.came(after=0.0)
-        lookout.looked(4e-3)
-        lookout.looked(1e-6)
+        for seconds in (1e-6, 1e-6, 4e-3):
+            lookout.came(after=0.0)
+            lookout.looked(seconds)
+            lookout.looked(1e-6)
     assert lookout.patience

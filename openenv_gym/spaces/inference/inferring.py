@@ -135,6 +135,11 @@ class Inference:
         """
         return None if self._legal is None else self._legal(fields)
 
+    @property
+    def names_moves(self) -> bool:
+        """Whether the legal actions are told, and are texts."""
+        return self._moves is not None and self._moves.named
+
     def legal_moves(self, fields: Mapping[str, Plain]) -> list[Any] | None:
         """The same in the server's own words, whatever the action space is."""
         return None if self._moves is None else self._moves.read(fields)
