@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 RESULTS = ROOT / "benchmarks" / "results"
 BEGIN, END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
-BENCHMARKS = ("single", "vector", "atari", "scaling", "sessions", "start")
+BENCHMARKS = ("single", "vector", "atari", "scaling", "slow", "sessions", "start")
 
 Record: TypeAlias = dict[str, Any]
 """What :meth:`benchmarks.record.Run.write` writes, or a part of it."""

@@ -74,6 +74,7 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         if not self.writable.is_set():
             return False
         self._write(_BINARY, payload)
+        self._vigil.answered(self.loop, len(payload))
         return True
 
     def data_received(self, data: bytes) -> None:
@@ -103,6 +104,7 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
         if type(answer) is str:
             answer, opcode = answer.encode(), _TEXT
         self._write(opcode, answer)
+        self._vigil.answered(self.loop, len(answer))
         return True
 
     def _write(self, opcode: int, payload: Any) -> None:
@@ -112,10 +114,12 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
             self.transport.write(b"".join((head, payload)))
         else:
             self.transport.writelines((head, payload))
-        self._vigil.answered(self.loop, len(payload))
 
     async def send(self, message: Any) -> None:
-        """Send what the application says; a whole message without the library's two copies."""
+        """Send what the application says; a whole message without the library's two copies.
+
+        The loop is not kept awake for what follows: threads that wake may want the interpreter's lock.
+        """
         data = message.get("bytes")
         if data is None or message["type"] != "websocket.send":
             await super().send(message)
