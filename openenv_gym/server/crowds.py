@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 DEAL_SECONDS = 1e-3
-_AT_ONCE = 32
+_AT_ONCE = 16
 _DEALT_PART = 0.15
 
 Work: TypeAlias = Callable[[HostedEnv, Out], Any]
