@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -121,6 +122,9 @@ def _numbered(shares: Sequence[Share]) -> Iterable[tuple[Share, dict[int, int]]]
 def _infos(shares: Sequence[Share]) -> infos.Infos:
     if not any(share.rows.infos for share in shares):
         return infos.NO_INFOS
+    if all(type(share.take) is slice and len(share.lane) == len(share.rows) for share in shares):
+        starts = accumulate([len(share.lane) for share in shares], initial=0)
+        return infos.joined([(share.rows.infos, start) for share, start in zip(shares, starts, strict=False)])
     found: list[tuple[int, dict[str, Any]]] = []
     for share, number_of in _numbered(shares):
         said = share.rows.infos.dicts()

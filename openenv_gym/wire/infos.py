@@ -119,6 +119,49 @@ def from_dicts(infos: Sequence[tuple[int, Mapping[str, Any]]]) -> Infos:
     return Infos(_columns(infos))
 
 
+def joined(answers: Sequence[tuple[Infos, int]]) -> Infos:
+    """The infos of whole answers one behind the other, each with the number that its first row is given.
+
+    >>> infos = joined([(from_dicts([(0, {"lives": 3})]), 0), (from_dicts([(1, {"lives": 2})]), 4)])
+    >>> infos.dicts()
+    {0: {'lives': 3}, 5: {'lives': 2}}
+    """
+    found = _joined_columns([(infos.columns, start) for infos, start in answers])
+    if found is None:
+        each = [(start, sorted(infos.dicts().items())) for infos, start in answers]
+        return from_dicts([(start + row, info) for start, said in each for row, info in said])
+    return Infos(found)
+
+
+def _joined_columns(answers: Sequence[tuple[Mapping[str, InfoColumn], int]]) -> dict[str, InfoColumn] | None:
+    """The same of columns; ``None`` if those of one key are of different kinds."""
+    parts: dict[str, list[tuple[InfoColumn, int]]] = {}
+    for columns, start in answers:
+        for key, column in columns.items():
+            parts.setdefault(key, []).append((column, start))
+    found: dict[str, InfoColumn] = {}
+    for key, each in parts.items():
+        kind = each[0][0].kind
+        if any(column.kind != kind for column, _ in each):
+            return None
+        data: Any
+        if kind == "dict":
+            data = _joined_columns([(column.data, start) for column, start in each])
+            if data is None:
+                return None
+        elif kind == "mixed":
+            data = [value for column, _ in each for value in column.data]
+        else:
+            arrays = [column.data for column, _ in each]
+            first = arrays[0]
+            if any(a.dtype != first.dtype or a.shape[1:] != first.shape[1:] for a in arrays):
+                return None
+            data = np.concatenate(arrays, dtype=first.dtype)  # or the byte order would be lost
+        rows = np.concatenate([column.rows + np.int32(start) for column, start in each])
+        found[key] = InfoColumn(kind, rows, data)
+    return found
+
+
 def _columns(infos: Sequence[tuple[int, Mapping[str, Any]]], depth: int = 0) -> dict[str, InfoColumn]:
     gathered: dict[str, tuple[list[int], list[Any]]] = {}
     for row, info in infos:
@@ -197,6 +240,10 @@ def _column_from_wire(key: str, entry: Any, rows: int, depth: int) -> InfoColumn
             sound = data.ndim >= 1 and len(data) == len(where)
         case _:
             raise ProtocolViolation(f"the info column {key!r:.80} is not [kind, rows, data]")
-    if not sound or (len(where) and not (where[0] >= 0 and where[-1] < rows and (np.diff(where) > 0).all())):
+    if not sound or not _ascend(where, rows):
         raise ProtocolViolation(f"the info column {key!r:.80} does not fit its rows")
     return InfoColumn(entry[0], where, data)
+
+
+def _ascend(where: NDArray[np.int32], rows: int) -> bool:
+    return not len(where) or bool(where[0] >= 0 and where[-1] < rows and (where[1:] > where[:-1]).all())

@@ -20,6 +20,7 @@ import math
 import re
 import sys
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -204,7 +205,14 @@ def _items(data: memoryview, count: int | None = None) -> list[Any]:
 
 
 def _dtype(name: Any) -> np.dtype[Any]:
-    if type(name) is not str or not _DTYPE.fullmatch(name):
+    if type(name) is not str:
+        raise ProtocolViolation(f"{name!r:.40} is no dtype that may travel")
+    return _dtype_named(name)
+
+
+@lru_cache(maxsize=64)
+def _dtype_named(name: str) -> np.dtype[Any]:
+    if not _DTYPE.fullmatch(name):
         raise ProtocolViolation(f"{name!r:.40} is no dtype that may travel")
     return np.dtype(name)
 

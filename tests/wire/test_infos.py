@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from openenv_gym.errors import ProtocolViolation
 from openenv_gym.wire import infos, values
-from openenv_gym.wire.infos import Infos, from_dicts, from_wire, to_wire
+from openenv_gym.wire.infos import Infos, from_dicts, from_wire, joined, to_wire
 from tests.wire.ends import exactly
 from tests.wire.strategies import arrays, scalars
 from tests.wire.strategies import values as any_value
@@ -55,6 +55,29 @@ _dicts = st.recursive(
 def test_each_row_gets_its_own_info_back(dicts: dict[int, dict[str, Any]]) -> None:
     pairs = sorted(dicts.items())
     assert by_key(crossed(pairs).dicts()) == by_key({row: info for row, info in pairs if info})
+
+
+def described(columns: Any) -> Any:
+    """Columns, and those inside of them: kind, rows and data; exact, but for the order of keys."""
+
+    def data_of(column: Any) -> Any:
+        if column.kind == "dict":
+            return described(column.data)
+        return list(map(_sorted, column.data)) if column.kind == "mixed" else exactly(column.data)
+
+    return {
+        key: (column.kind, column.rows.dtype, column.rows.tolist(), data_of(column))
+        for key, column in columns.items()
+    }
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.dictionaries(st.integers(0, 3), _dicts, max_size=4), min_size=1, max_size=3))
+def test_answers_one_behind_the_other_are_as_one(answers: list[dict[int, dict[str, Any]]]) -> None:
+    numbered = [sorted(dicts.items()) for dicts in answers]
+    together = [(4 * place + row, info) for place, each in enumerate(numbered) for row, info in each]
+    parts = [(from_dicts(each), 4 * place) for place, each in enumerate(numbered)]
+    assert described(joined(parts).columns) == described(from_dicts(together).columns)
 
 
 @pytest.mark.parametrize(
