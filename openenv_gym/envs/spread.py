@@ -9,8 +9,8 @@ the same of their environment, to the bit; what differs is named.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -85,9 +85,11 @@ class ActionCheck:
         self._layout = layout_of(space)
         self._check = compile_range_check(space)
         self._restore = compile_restorer(space)
+        self._count = -1
+        self._columns: Any = None
 
     def checked(self, actions: Any, count: int) -> Any:
-        """The same actions: columns in the action layout, or a list of values.
+        """The same actions: columns, which the next call overwrites, or a list of values.
 
         Raises:
             InvalidAction: if one does not fit.
@@ -98,11 +100,12 @@ class ActionCheck:
                 for action in each:
                     self._check(action)
             return each
-        _, columns = self._layout.allocate(count)
-        coerce(self._layout, columns, actions)
+        if count != self._count:
+            self._columns, self._count = self._layout.columns(count), count
+        coerce(self._layout, self._columns, actions)
         if self._check is not None:
-            self._check(columns)
-        return columns
+            self._check(self._columns)
+        return self._columns
 
     def some(self, actions: Any, index: Any) -> Any:
         """Those of some lanes, out of what :meth:`checked` gave."""
@@ -268,11 +271,19 @@ def _shares(found: Sequence[tuple[range, Rows]]) -> Iterator[Share]:
             yield Share(rows, np.arange(count, len(rows)), lane[count:], tail=True)
 
 
-@contextmanager
-def naming(url: str) -> Iterator[None]:
+class naming:
     """Say of an error which server it is from."""
-    try:
-        yield
-    except OpenEnvGymError as error:
-        error.add_note(f"from the server at {url}")
-        raise
+
+    __slots__ = ("_url",)
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, OpenEnvGymError):
+            error.add_note(f"from the server at {self._url}")
