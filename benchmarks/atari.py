@@ -41,10 +41,12 @@ def pong(lanes: int = 8) -> Case:
             StockSessions(f"{lanes} stock sessions", stock_server("pong", lanes), actions),
             Lanes("ours, 1 worker", remote_lanes(PONG, lanes), actions),
             SpreadLanes("ours, 2 workers", PONG, actions, workers=2, connections=2),
+            SpreadLanes("ours, 2 pinned", PONG, actions, workers=2, connections=2, pin_workers=True),
         ),
         targets=(
             Target("ours, 2 workers", "AsyncVectorEnv", at_least=1.0),
-            Target("ours, 2 workers", f"{lanes} stock sessions", at_least=30.0),
+            Target("ours, 2 pinned", "AsyncVectorEnv", at_least=1.0),
+            Target("ours, 2 pinned", f"{lanes} stock sessions", at_least=30.0),
         ),
     )
 

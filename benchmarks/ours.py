@@ -24,6 +24,7 @@ def our_server(
     native_vectorization: bool = False,
     kwargs: Mapping[str, Any] | None = None,
     workers: int = 1,
+    pin_workers: bool = False,
 ) -> Callable[[Rig], str]:
     """Start ``python -m openenv_gym serve`` and return its URL."""
     command = [sys.executable, "-m", "openenv_gym", "serve", env_id, "--port", "0"]
@@ -33,6 +34,8 @@ def our_server(
         command += ["--kwargs", json.dumps(kwargs)]
     if workers > 1:
         command += ["--workers", str(workers)]
+    if pin_workers:
+        command += ["--pin-workers"]
 
     def start(rig: Rig) -> str:
         return rig.start_server(command)
@@ -74,17 +77,26 @@ class SpreadLanes(Lanes):
         actions: a table with a column for each lane, played over and over.
         workers: processes that serve.
         connections: on each there are equally many lanes, and all of them step at once.
+        pin_workers: whether each worker keeps to a core of its own.
     """
 
     def __init__(
-        self, name: str, env_id: str, actions: NDArray[np.int64], *, workers: int, connections: int
+        self,
+        name: str,
+        env_id: str,
+        actions: NDArray[np.int64],
+        *,
+        workers: int,
+        connections: int,
+        pin_workers: bool = False,
     ) -> None:
         super().__init__(name, self._open_all, actions)
         self._env_id, self._lanes = env_id, actions.shape[1]
         self._workers, self._connections = workers, connections
+        self._pin_workers = pin_workers
 
     def _open_all(self, rig: Rig) -> AnyVectorEnv:
-        self._url = our_server(self._env_id, workers=self._workers)(rig)
+        self._url = our_server(self._env_id, workers=self._workers, pin_workers=self._pin_workers)(rig)
         envs = OpenEnvVectorEnv([self._url] * self._connections, num_envs=self._lanes)
         rig.stack.callback(envs.close)
         return envs

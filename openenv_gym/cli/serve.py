@@ -98,6 +98,7 @@ def serve(
         rich_help_panel=_LIMITS,
     ),
     workers: int = typer.Option(1, help="Processes that serve; connections are spread among them."),
+    pin_workers: bool = typer.Option(False, "--pin-workers", help="Keep each worker to a core of its own."),
     worker_timeout: float = typer.Option(10.0, help="Seconds after which a silent worker is replaced."),
 ) -> None:
     """Serve an environment as an OpenEnv server until Ctrl-C.
@@ -133,6 +134,7 @@ def serve(
         client_kwargs=client_kwarg,
         mode=mode,
         workers=workers,
+        pin_workers=pin_workers,
         patience={"hung": worker_timeout},
         target=env if ":" in env else None,
     )

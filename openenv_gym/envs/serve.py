@@ -38,6 +38,7 @@ def serve_gym(
     client_kwargs: Sequence[str] = (),
     mode: str | None = None,
     workers: int = 1,
+    pin_workers: bool = False,
     worker_timeout: float = 10.0,
 ) -> GymServer:
     """Serve a Gymnasium, PettingZoo or typed environment as an OpenEnv server.
@@ -82,6 +83,9 @@ def serve_gym(
             HTTP; if not given, what ``OPENENV_MODE`` says, else ``simulation``.
         workers: processes that serve, among which connections are spread; with more than one, this
             process only passes connections on. ``env`` is sent to them by cloudpickle; Linux only.
+        pin_workers: whether each worker, with all that it starts, keeps to a core of its own. Schedulers
+            like to put two that are woken at once on one core; an environment that computes on several
+            threads, or processes beside the server that keep cores busy, lose by it.
         worker_timeout: seconds without a sign of life of a worker's event loop, after which it is killed
             and replaced.
 
@@ -126,6 +130,7 @@ def serve_gym(
         client_kwargs=client_kwargs,
         mode=mode,
         workers=workers,
+        pin_workers=pin_workers,
         patience={"hung": worker_timeout},
     )
     if block:

@@ -115,6 +115,7 @@ def open_server(
     client_kwargs: Sequence[str] = (),
     mode: str | None = None,
     workers: int = 1,
+    pin_workers: bool = False,
     patience: Mapping[str, Any] | None = None,
     target: str | None = None,
 ) -> GymServer:
@@ -128,6 +129,7 @@ def open_server(
     _check_types(host, port, kwargs)
     if type(workers) is not int or workers < 1:
         raise InvalidArgument(f"workers is {workers!r:.40}; a whole number of at least 1 was expected")
+    cores = _cores(workers) if pin_workers else ()
     entrance = _doors(host, doors or {})
     build = partial(
         _build,
@@ -147,7 +149,7 @@ def open_server(
         waiting = Patience(**(patience or {}))
         work = sealed_work(env, target, build, client_ids)
         listener = listen(host, port)
-        web: WebServer | Dispatcher = Dispatcher(work, listener, workers, patience=waiting)
+        web: WebServer | Dispatcher = Dispatcher(work, listener, workers, cores=cores, patience=waiting)
         house = None
     else:
         application = build(env)
@@ -198,6 +200,21 @@ def _doors(host: str, asked: Mapping[str, Any]) -> Doors:
         name: _names(name, asked[name]) for name in ("allowed_hosts", "allowed_origins") if name in asked
     }
     return Doors(**{**asked, **names, "host": host, "token": token})
+
+
+def _cores(workers: int) -> Sequence[int]:
+    """A core for each worker, out of those that this process may use."""
+    if workers == 1:
+        raise InvalidArgument("pin_workers is for several workers; set workers=2 or more, or leave it out")
+    if not hasattr(os, "sched_getaffinity"):
+        return ()  # refused in a moment, as several workers are
+    cores = sorted(os.sched_getaffinity(0))
+    if workers > len(cores):
+        raise InvalidArgument(
+            f"{workers} workers cannot have a core each: this process may use {len(cores)}; take fewer "
+            "workers, or leave pin_workers out"
+        )
+    return cores[:workers]
 
 
 def _check_types(host: Any, port: Any, kwargs: Any) -> None:

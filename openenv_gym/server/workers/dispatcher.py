@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -56,6 +56,7 @@ class Dispatcher:
         work: a pickled function without arguments, which each worker calls for its application.
         listener: a listening socket; closed with the server.
         workers: how many.
+        cores: the core that each keeps to; none to let them move.
         patience: how long it waits for what.
         clock: seconds, growing.
     """
@@ -66,6 +67,7 @@ class Dispatcher:
         listener: socket.socket,
         workers: int,
         *,
+        cores: Sequence[int] = (),
         patience: Patience,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -77,6 +79,7 @@ class Dispatcher:
         self._supervisor = Supervisor(
             work,
             workers,
+            cores=cores,
             patience=patience,
             clock=clock,
             heard=self._hear,

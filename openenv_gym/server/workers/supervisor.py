@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,6 +56,7 @@ class Supervisor:
     Args:
         work: a pickled function without arguments, which each worker calls for its application.
         count: how many workers.
+        cores: the core that each worker keeps to, with all that it starts; none to let them move.
         patience: how long it waits for what.
         clock: seconds, growing.
         heard: called with each message of a worker, and the descriptor that came with it, if one did.
@@ -74,6 +75,7 @@ class Supervisor:
         work: bytes,
         count: int,
         *,
+        cores: Sequence[int] = (),
         patience: Patience,
         clock: Callable[[], float],
         heard: Callable[[Worker, Message, socket.socket | None], None],
@@ -81,6 +83,7 @@ class Supervisor:
         failed: Callable[[OpenEnvGymError], None],
     ) -> None:
         self._count = count
+        self._cores = cores
         self._patience = patience
         self._clock = clock
         self._heard, self._lost, self._failed = heard, lost, failed
@@ -172,6 +175,8 @@ class Supervisor:
             except OSError as error:
                 ours.close()
                 raise FactoryFailed(f"no process for a worker could be started: {error}") from error
+        if self._cores:  # before it has any thread
+            os.sched_setaffinity(process.pid, {self._cores[number]})
         now = self._clock()
         line = Line(
             ours,
