@@ -139,6 +139,7 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
             if answer is not None:
                 self.conn.send_binary(answer)
                 self.transport.write(b"".join(self.conn.data_to_send()))
+                self._vigil.answered(self.loop, len(answer))
                 return
         super().handle_bytes(event)
 
@@ -150,8 +151,10 @@ class DirectWebSocket(WebSocketsSansIOProtocol):
             except UnicodeDecodeError:
                 answer = None  # uvicorn meets it again and ends the connection
             if answer is not None:
-                self.conn.send_text(answer.encode())
+                answer = answer.encode()
+                self.conn.send_text(answer)
                 self.transport.write(b"".join(self.conn.data_to_send()))
+                self._vigil.answered(self.loop, len(answer))
                 return
         super().handle_text(event)
 

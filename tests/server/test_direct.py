@@ -19,6 +19,7 @@ from openenv_gym.client.addresses import websocket_url
 from openenv_gym.envs.serving import GymServer
 from openenv_gym.server import direct
 from openenv_gym.server.direct import DirectWebSocket
+from openenv_gym.server.vigil import Vigil
 from tests.environments import Counter, Sleeper
 from tests.served import eventually, health
 
@@ -124,6 +125,23 @@ def test_a_message_in_one_piece_takes_the_short_way(monkeypatch: pytest.MonkeyPa
         parsed.clear()
         assert [env.step(1)[1] for _ in range(3)] == [1.0, 1.0, 1.0]
         assert parsed == []
+
+
+@pytest.mark.parametrize("dialect", ["native", "json"])
+def test_the_loop_stays_awake_after_an_answer_by_the_long_way_too(
+    dialect: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered: list[int] = []
+    monkeypatch.setattr(direct, "_payload_of", lambda data: 0)
+    monkeypatch.setattr(Vigil, "answered", lambda self, loop, nbytes: answered.append(nbytes))
+    with (
+        serve_gym(Counter, port=0, block=False) as server,
+        closing(OpenEnvGym(server.url, dialect=dialect)) as env,
+    ):
+        env.reset()
+        answered.clear()
+        env.step(1)
+        assert len(answered) == 1 and answered[0] > 0
 
 
 @pytest.mark.parametrize("length", [0, 1, 125, 126, 127, 65535, 65536, 70000])
