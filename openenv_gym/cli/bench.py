@@ -103,7 +103,7 @@ def bench(
                     break
     except KeyboardInterrupt:
         found.interrupted = True
-    except BaseException:
+    except Exception:  # whatever it is, what was timed so far is shown first
         if found.runs and not json_:
             _show(found)
         raise

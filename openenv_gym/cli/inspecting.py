@@ -15,7 +15,7 @@ from openenv_gym.cli.showing import harmless
 from openenv_gym.client.blocking import Client
 from openenv_gym.envs.inferring import gathered, inferred
 from openenv_gym.envs.known import Spaces
-from openenv_gym.envs.remote import Options
+from openenv_gym.envs.options import Options
 from openenv_gym.errors import ConnectFailed, InvalidArgument
 from openenv_gym.spaces.inference import Inference
 from openenv_gym.spaces.inference.conclusions import described

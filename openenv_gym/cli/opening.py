@@ -121,36 +121,30 @@ def _open(target: str, face: _Faces[_Face], options: Mapping[str, Any]) -> _Face
     return face.leased(target, **options)
 
 
-class _Leased(OpenEnvGym):
-    """An application's environment, on an embedded server of its own."""
+class _OfApplication:
+    """Gives a face, whose class follows it, an application on an embedded server of its own."""
 
     def __init__(self, target: str, **options: Any) -> None:
         self._lease = lease_application(target)
+        face: Any = super()
         try:
-            super().__init__(self._lease.url, headers=self._lease.headers, **options)
-        except BaseException:
+            face.__init__(self._lease.url, headers=self._lease.headers, **options)
+        except BaseException:  # Ctrl-C, too: nobody else could release the server
             self._lease.release()
             raise
 
-    def close(self) -> None:
-        super().close()
+    def close(self, **kwargs: Any) -> None:
+        face: Any = super()
+        face.close(**kwargs)
         self._lease.release()
 
 
-class _LeasedLanes(OpenEnvVectorEnv):
-    """An application's lanes, likewise."""
+class _Leased(_OfApplication, OpenEnvGym):
+    """An application's environment."""
 
-    def __init__(self, target: str, **options: Any) -> None:
-        self._lease = lease_application(target)
-        try:
-            super().__init__(self._lease.url, headers=self._lease.headers, **options)
-        except BaseException:
-            self._lease.release()
-            raise
 
-    def close_extras(self, **kwargs: Any) -> None:
-        super().close_extras(**kwargs)
-        self._lease.release()
+class _LeasedLanes(_OfApplication, OpenEnvVectorEnv):
+    """An application's lanes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,7 +116,7 @@ def rollout(
         _play_all(env, rollouts, episodes, max_steps)
     except KeyboardInterrupt:
         rollouts.interrupted = True
-    except BaseException:
+    except Exception:  # whatever it is, what was played so far is shown first
         if rollouts.episodes and not json_:
             _show(rollouts, seed, video)
         raise

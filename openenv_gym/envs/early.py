@@ -54,7 +54,7 @@ class EarlyLanes:
         self.value: Value | None = None
         try:
             self.signature = self._checked()
-        except BaseException:
+        except BaseException:  # Ctrl-C, too: nobody else could close it
             self.close()
             raise
 

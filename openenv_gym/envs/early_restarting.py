@@ -18,14 +18,13 @@ from numpy.typing import NDArray
 
 from openenv_gym.client.early import EarlyClient
 from openenv_gym.client.endings import SESSION_OVER
+from openenv_gym.envs.connecting import lanes_at, successor
 from openenv_gym.envs.early import Early, EarlyFields, EarlyLanes
 from openenv_gym.envs.fields import FieldsLanes
 from openenv_gym.envs.gathering import taken
 from openenv_gym.envs.known import Spaces
+from openenv_gym.envs.options import Options
 from openenv_gym.envs.recovery import Recovery, is_loss
-from openenv_gym.envs.remote import Options, lanes_at
-from openenv_gym.envs.restarting import checked_restarts
-from openenv_gym.envs.spread import joint_signature
 from openenv_gym.errors import OpenEnvGymError, ProtocolViolation
 from openenv_gym.types import Rows
 from openenv_gym.wire.messages import Answer, Hello
@@ -67,7 +66,7 @@ def early_lanes(url: str, hello: Hello, first: int, spaces: Spaces, options: Opt
     if isinstance(there, FieldsLanes):
         return EarlyFields(url, there, first, Recovery(there.signature, first) if restarts else None)
     if restarts:
-        return EarlyRestarting(url, there, first, connect)
+        return EarlyRestarting(url, there, first, partial(_native, url, connect))
     return EarlyLanes(url, there, first)
 
 
@@ -81,16 +80,9 @@ class EarlyRestarting(EarlyLanes):
         connect: begins another session.
     """
 
-    def __init__(
-        self, url: str, client: EarlyClient, first: int, connect: Callable[[], EarlyClient | FieldsLanes]
-    ) -> None:
+    def __init__(self, url: str, client: EarlyClient, first: int, connect: Callable[[], EarlyClient]) -> None:
         super().__init__(url, client, first)
         self._connect = connect
-        try:
-            checked_restarts(url, self.signature)
-        except BaseException:
-            self.close()
-            raise
         self._recovery = Recovery(self.signature, first)
         self._kinds = np.zeros(len(self.lanes), np.uint8)
         self._resets: dict[int, _Reset] = {}
@@ -197,19 +189,7 @@ class EarlyRestarting(EarlyLanes):
         """Begin another session, if this one is over, and ask in it for what is due."""
         if not self._over:
             return
-        try:
-            client = self._connect()
-            try:
-                if isinstance(client, FieldsLanes):
-                    raise ProtocolViolation(
-                        f"who answers now at {self._url} does not speak the native dialect"
-                    )
-                joint_signature([self._url] * 2, [self.signature, client.signature])
-            except BaseException:
-                client.close()
-                raise
-        except OpenEnvGymError as error:
-            raise error from self._cause
+        client = successor(self._url, self._connect, self.signature, self._cause)
         self._client.close()
         self._client, self._over = client, False
         due, self._under_way = self._under_way, {}
@@ -224,6 +204,15 @@ class EarlyRestarting(EarlyLanes):
             self.send_reset([named[place] for place in places], own, options)
         if self._asking is not None and self.value is None:
             super().ask_state(self._asking)
+
+
+def _native(url: str, connect: Callable[[], EarlyClient | FieldsLanes]) -> EarlyClient:
+    """Another session of a server that spoke the native dialect before."""
+    there = connect()
+    if isinstance(there, FieldsLanes):
+        there.close()
+        raise ProtocolViolation(f"who answers now at {url} does not speak the native dialect")
+    return there
 
 
 def _some(actions: Any, places: NDArray[np.intp]) -> Any:

@@ -68,7 +68,7 @@ class FieldsLanes(Several[FieldsLane]):
                     client, number, url, signature.autoreset, translation.read, promises, again, own
                 )
                 self._lanes.append(lane)
-        except BaseException:
+        except BaseException:  # Ctrl-C, too: nobody else could close them
             self.close()
             raise
         observation = layout_of(signature.observation_spaces[0])
@@ -179,7 +179,7 @@ class FieldsLanes(Several[FieldsLane]):
             raise Closed("a request that was interrupted has closed these sessions; make a new environment")
         try:
             yield
-        except BaseException:
+        except BaseException:  # Ctrl-C, say
             self._broken = True
             self.close()
             raise

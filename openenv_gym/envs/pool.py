@@ -41,7 +41,7 @@ from openenv_gym.envs.gathering import Share, gathered
 from openenv_gym.envs.infos import vector_infos
 from openenv_gym.envs.known import Spaces, tell_assumptions
 from openenv_gym.envs.observations import RowReader
-from openenv_gym.envs.remote import Options, hello_for
+from openenv_gym.envs.options import Options, hello_for
 from openenv_gym.envs.spread import ActionCheck, blocks, joint_signature
 from openenv_gym.errors import Closed, DeadlineExceeded, InvalidArgument, OutOfTurn
 from openenv_gym.spaces import concatenated, layout_of, split
@@ -190,7 +190,7 @@ class OpenEnvPool(MadeAnew):
                 self._servers.append(early_lanes(each, own, block.start, spaces, options))
             signature = joint_signature(urls, [server.signature for server in self._servers])
             tell_assumptions(spaces, urls)  # raises where warnings are errors
-        except BaseException:
+        except BaseException:  # Ctrl-C, too: nobody else could close them
             self.close()
             raise
         self.inference = spaces.inference
@@ -401,7 +401,7 @@ class OpenEnvPool(MadeAnew):
         """Take one message, if there is one."""
         try:
             rows = server.receive(wait=wait)
-        except BaseException:
+        except BaseException:  # Ctrl-C, too, which ends the session
             self._lanes[list(server.given_up())] = _Lane.IDLE
             raise
         if rows is None:

@@ -157,7 +157,7 @@ class RegisteredGym(_Specified, OpenEnvGym):
         self._place.attend(self)
         try:
             super().__init__(self._place.url, **self._place.options)
-        except BaseException as error:
+        except BaseException as error:  # Ctrl-C, too: nobody else could release the server
             self.close()
             _hide(error)
             raise
@@ -210,7 +210,7 @@ class RegisteredVectorEnv(_Specified, OpenEnvVectorEnv):
                     f"the server at {self._place.url} serves lanes, and vectorization='native' is its "
                     "operator's to choose: openenv-gym serve ID --vectorization native"
                 )
-        except BaseException as error:
+        except BaseException as error:  # Ctrl-C, too: nobody else could release the server
             self.close_extras()
             _hide(error)
             raise

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from openenv_gym.client.endings import SESSION_OVER
+from openenv_gym.envs.connecting import successor
 from openenv_gym.envs.lanes import Lanes
 from openenv_gym.envs.recovery import FAILURES_IN_A_ROW, Recovery, is_loss
-from openenv_gym.envs.spread import joint_signature
-from openenv_gym.errors import InvalidArgument, OpenEnvGymError
-from openenv_gym.types import Rows, Signature, Slots
+from openenv_gym.errors import OpenEnvGymError
+from openenv_gym.types import Rows, Slots
 
-__all__ = ["Restarting", "checked_restarts"]
+__all__ = ["Restarting"]
 
 T = TypeVar("T")
 
@@ -28,19 +28,12 @@ class Restarting:
         url: of the server, for people.
         connect: begins a session.
         first: what its first lane is called among all.
-
-    Raises:
-        InvalidArgument: if the server knows nothing of lanes that restart.
     """
 
     def __init__(self, url: str, connect: Callable[[], Lanes], first: int = 0) -> None:
         self._url, self._connect = url, connect
         self._lanes = connect()
-        try:
-            self.signature = checked_restarts(url, self._lanes.signature)
-        except BaseException:
-            self._lanes.close()
-            raise
+        self.signature = self._lanes.signature
         self._every = list(range(self.signature.lanes))
         self._recovery = Recovery(self.signature, first)
         self._over = False
@@ -152,15 +145,7 @@ class Restarting:
         """The session; another if it is over."""
         if not self._over:
             return self._lanes
-        try:
-            lanes = self._connect()
-            try:
-                joint_signature([self._url] * 2, [self.signature, lanes.signature])
-            except BaseException:
-                lanes.close()
-                raise
-        except OpenEnvGymError as error:
-            raise error from self._cause
+        lanes = successor(self._url, self._connect, self.signature, self._cause)
         past, self._lanes = self._lanes, lanes
         self._sent, self._received = self._sent + past.sent, self._received + past.received
         if self._microseconds is not None:
@@ -215,16 +200,3 @@ class Restarting:
     def abandon(self) -> None:
         """Let go of the session."""
         self._lanes.abandon()
-
-
-def checked_restarts(url: str, signature: Signature) -> Signature:
-    """What a server says of a session, if its lanes restart as they were asked to.
-
-    Raises:
-        InvalidArgument: if they do not.
-    """
-    if signature.on_failure != "restart":
-        raise InvalidArgument(
-            f"the server at {url} is older than on_failure='restart'; leave that out, or update the server"
-        )
-    return signature

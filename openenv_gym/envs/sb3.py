@@ -75,7 +75,7 @@ class OpenEnvVecEnv(VecEnv):
         try:
             self._batches = _batches_of(envs.unwrapped)
             super().__init__(envs.num_envs, envs.single_observation_space, envs.single_action_space)
-        except BaseException:
+        except BaseException:  # Ctrl-C, too: nobody else could close them
             envs.close()
             raise
         self._masks: list[Any] = [None] * self.num_envs

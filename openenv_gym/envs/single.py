@@ -19,7 +19,8 @@ from openenv_gym.envs.batches import error_of
 from openenv_gym.envs.copies import MadeAnew
 from openenv_gym.envs.known import Spaces
 from openenv_gym.envs.observations import RowReader
-from openenv_gym.envs.remote import Options, Remote
+from openenv_gym.envs.options import Options
+from openenv_gym.envs.remote import Remote
 from openenv_gym.envs.stats import Stats
 from openenv_gym.errors import InvalidArgument
 from openenv_gym.types import Rows

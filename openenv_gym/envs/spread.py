@@ -193,8 +193,8 @@ class Spread(Several[Lanes]):
             try:
                 with naming(self._urls[number]):
                     send()
-            except BaseException:
-                self.close()  # some servers step and others do not
+            except BaseException:  # Ctrl-C, too: some servers step and others do not
+                self.close()
                 raise
             self._awaited.append(number)
 

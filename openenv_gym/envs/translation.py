@@ -191,7 +191,7 @@ def decoded(decode: Callable[[dict[str, Any]], Any], fields: dict[str, Any]) -> 
         return decode(fields)
     except OpenEnvGymError:
         raise
-    except Exception as error:
+    except Exception as error:  # the boundary to the caller's function
         refused = InvalidArgument(
             f"decode_observation raised {type(error).__name__}: {error}; it was given the fields "
             f"{', '.join(fields):.200}"

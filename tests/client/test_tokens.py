@@ -15,7 +15,7 @@ import pytest
 from openenv_gym import OpenEnvGym, OpenEnvVectorEnv, serve_gym
 from openenv_gym.client.pages import fetch_json
 from openenv_gym.client.tokens import authorized
-from openenv_gym.envs.remote import Options
+from openenv_gym.envs.options import Options
 from openenv_gym.envs.serving import GymServer
 from openenv_gym.errors import ConnectFailed, Forbidden, InvalidArgument, OpenEnvGymError, Unauthorized
 from tests.client.conftest import OpenClient

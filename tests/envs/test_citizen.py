@@ -15,7 +15,8 @@ from gymnasium.wrappers import TimeLimit
 
 from openenv_gym import OpenEnvGym, OpenEnvVectorEnv, serve_gym
 from openenv_gym.envs.known import Spaces
-from openenv_gym.envs.remote import Options, Remote
+from openenv_gym.envs.options import Options
+from openenv_gym.envs.remote import Remote
 from tests.environments import Sleeper
 from tests.fidelity import assert_identical
 

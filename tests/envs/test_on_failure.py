@@ -15,8 +15,8 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 import openenv_gym  # noqa: F401 - registers openenv/gym
 from openenv_gym import Client, OpenEnvGym, OpenEnvPool, OpenEnvVecEnv, OpenEnvVectorEnv, serve_gym
+from openenv_gym.envs.connecting import check_restarts
 from openenv_gym.envs.embedded import close_servers
-from openenv_gym.envs.restarting import checked_restarts
 from openenv_gym.envs.serving import GymServer
 from openenv_gym.errors import (
     ConnectFailed,
@@ -409,7 +409,7 @@ def test_what_cannot_be_is_refused(url: str) -> None:
     with pytest.raises(InvalidArgument, match="on_failure is one of raise, restart"):
         Client.to(url, Hello(on_failure="retry"))
     with Client.to(url) as client, pytest.raises(InvalidArgument, match="update the server"):
-        checked_restarts(url, client.signature)  # as of a server that does not know what it was asked
+        check_restarts(url, client.signature)  # as of a server that does not know what it was asked
 
 
 def test_gymnasium_makes_them() -> None:
