@@ -15,7 +15,8 @@ _YIELDED_SECONDS = 100e-6
 """A look that took longer gave the core away."""
 _TIRED_AFTER = 48
 """In fewer waits than that a scheduler parts two ends that began on one core, if there are two."""
-_FIRST_REST, _LONGEST_REST = 1 << 10, 1 << 16
+_FIRST_REST, _LONGEST_REST = 1 << 10, 1 << 13
+"""In messages. Longer each time, until it has not been tired for as many as the longest has."""
 
 
 class Lookout:
@@ -36,12 +37,12 @@ class Lookout:
     0.0
     """
 
-    __slots__ = ("_gave", "_longest", "_lost", "_next_rest", "_rest", "_waited", "patience")
+    __slots__ = ("_fresh", "_gave", "_longest", "_lost", "_next_rest", "_rest", "_waited", "patience")
 
     def __init__(self, longest: float) -> None:
         self._longest = longest
         self._waited = self._gave = False
-        self._lost = 0
+        self._lost = self._fresh = 0
         self._rest = 0
         self._next_rest = _FIRST_REST
         self.patience = 0.0
@@ -58,9 +59,15 @@ class Lookout:
             self._rest -= 1
             return
         self.patience = self._longest if after < self._longest else 0.0
+        self._fresh += 1
         if self._waited:
             self._lost = self._lost + 2 if self._gave else max(self._lost - 1, 0)
             self._waited = self._gave = False
             if self._lost > 2 * _TIRED_AFTER:
-                self._lost, self._rest, self.patience = 0, self._next_rest, 0.0
-                self._next_rest = min(2 * self._next_rest, _LONGEST_REST)
+                self._tire()
+
+    def _tire(self) -> None:
+        if self._fresh > _LONGEST_REST:
+            self._next_rest = _FIRST_REST
+        self._lost, self._fresh, self._rest, self.patience = 0, 0, self._next_rest, 0.0
+        self._next_rest = min(2 * self._next_rest, _LONGEST_REST)

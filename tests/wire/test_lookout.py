@@ -46,7 +46,20 @@ def test_it_rests_where_its_core_is_wanted_and_longer_each_time() -> None:
         tired(lookout)
         rests.append(rested(lookout))
     assert rests[:3] == [1025, 2049, 4097]
-    assert rests[-1] == rests[-2] == 65537
+    assert rests[-1] == rests[-2] == 8193
+
+
+def test_it_forgets_how_tired_it_was_once_it_has_looked_for_long() -> None:
+    lookout = Lookout(1e-3)
+    lookout.came(after=0.0)
+    for _ in range(3):
+        tired(lookout)
+        rested(lookout)
+    for _ in range(10_000):
+        lookout.looked(1e-6)
+        lookout.came(after=0.0)
+    tired(lookout)
+    assert rested(lookout) == 1025
 
 
 def test_what_comes_without_a_wait_between_does_not_refresh_it() -> None:
