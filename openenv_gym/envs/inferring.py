@@ -22,6 +22,7 @@ from openenv_gym.spaces.inference import (
     fingerprint,
     infer,
     listing_action,
+    named_tools,
 )
 from openenv_gym.wire.client import ClientState
 from openenv_gym.wire.codecs.json import FieldRows
@@ -135,7 +136,7 @@ def gathered(client: Client, schema: Mapping[str, Any], fetch: Callable[[str], d
         listing = listing_action(evidence)
         if not isinstance(tools, list) and listing is not None:
             rows = _or_nothing(client, lambda: client.step(None, [listing]))
-            tools = None if rows is None else rows.values[0].get("tools")
+            tools = None if rows is None else named_tools(rows.values[0])
             begun = None
         evidence = replace(evidence, tools=tools if isinstance(tools, list) else None)
     return Found(evidence, begun, failure)

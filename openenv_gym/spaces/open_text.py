@@ -1,16 +1,19 @@
 """A space of texts of any characters, as servers that are not ours send them.
 
 Gymnasium's ``Text`` lists its characters, and there are more than a million of them. Internal to
-``spaces``, which exports the class.
+``spaces``, which exports the class, and to ``wrappers``.
 """
 
 from __future__ import annotations
 
 import string
+import sys
 from typing import Any
 
 import numpy as np
-from gymnasium.spaces import Text
+from gymnasium.spaces import Box, Text
+from gymnasium.spaces.utils import flatten, flatten_space, unflatten
+from numpy.typing import NDArray
 
 __all__ = ["LENGTH_LIMIT", "OpenText"]
 
@@ -24,7 +27,7 @@ class OpenText(Text):
     r"""A text of any characters, of any length unless there are bounds.
 
     Every ``str`` within the bounds is in it. What is drawn is printable ASCII, at most 64 characters.
-    ``character_set`` names only what is drawn.
+    ``character_set`` names only what is drawn. Flat, a character is its code point.
 
     >>> "naïve\n" in OpenText(), "ab" in OpenText(max_length=1)
     (True, False)
@@ -62,3 +65,22 @@ class OpenText(Text):
 
 
 _DRAWN = string.ascii_letters + string.digits + string.punctuation + " "
+_NONE = sys.maxunicode + 1
+"""What stands behind the end of a flat text."""
+
+
+@flatten_space.register(OpenText)
+def _flat_space(space: OpenText) -> Box:
+    return Box(0, _NONE, (space.max_length,), np.int32)
+
+
+@flatten.register(OpenText)
+def _flat(space: OpenText, x: str) -> NDArray[np.int32]:  # type: ignore[misc]  # it is a Space of str
+    flat = np.full(space.max_length, _NONE, np.int32)
+    flat[: len(x)] = [ord(character) for character in x]
+    return flat
+
+
+@unflatten.register(OpenText)
+def _unflat(space: OpenText, x: NDArray[np.int32]) -> str:  # type: ignore[misc]  # the same
+    return "".join([chr(code) for code in x if code < _NONE])

@@ -11,6 +11,7 @@ from gymnasium.spaces import Discrete, OneOf
 
 from openenv_gym import OpenEnvGym, OpenEnvVectorEnv
 from openenv_gym.errors import CapacityReached, EnvironmentRaised, InvalidArgument, SpaceUnknown
+from openenv_gym.wrappers import LegalActions
 from tests.served import eventually
 from tests.testing.little import Little, Refused, Walk, running
 
@@ -52,6 +53,40 @@ class Tooled(Walk):
         return {"observation": seen, "reward": 1.0, "done": False}
 
 
+class Calendar(Toolbox):
+    """Calls and lists them by one model, as upstream's calendar does."""
+
+    def environment(self) -> Any:
+        return Dated()
+
+    def schema(self) -> dict[str, Any]:
+        verb = {"enum": ["ListToolsAction", "ToolCallAction"], "type": "string"}
+        name = {"anyOf": [TEXT, {"type": "null"}], "default": None}
+        arguments = {"anyOf": [{"type": "object"}, {"type": "null"}]}
+        fields = {"action_type": verb, "tool_name": name, "arguments": arguments}
+        answer = {"success": {"type": "boolean"}, "tools_list": {"items": {}}, "tool_result": {}}
+        return {
+            "action": {"type": "object", "properties": fields, "required": ["action_type"]},
+            "observation": {"type": "object", "properties": answer},
+            "state": {},
+        }
+
+
+class Dated(Tooled):
+    def observed(self, reward: Any) -> dict[str, Any]:
+        seen = {"success": True, "tools_list": None, "tool_result": None}
+        return {"observation": seen, "reward": reward, "done": False}
+
+    def step(self, action: dict[str, Any]) -> dict[str, Any]:
+        answer = self.observed(1.0)
+        if action["action_type"] == "ListToolsAction":
+            answer["observation"]["tools_list"] = [TOOL]
+        else:
+            said = f"{action['tool_name']} {action['arguments']}"
+            answer["observation"]["tool_result"] = {"content": [{"type": "text", "text": said}]}
+        return answer
+
+
 class Choosy(Walk):
     def reset(self, data: dict[str, Any]) -> dict[str, Any]:
         if "seed" not in data:
@@ -76,6 +111,15 @@ def test_tools_that_a_step_lists_are_found_and_its_episode_is_not_played_on() ->
         assert env.state()["step_count"] == 0
 
 
+def test_tools_behind_a_verb_are_listed_and_called() -> None:
+    with running(Calendar()) as url, closing(OpenEnvGym(url)) as env:
+        assert env.tools == (TOOL,)
+        env.reset()
+        observation, _, _, _, info = env.step((0, 1))
+        assert observation["tool_result"] == "look {'far': True}"
+        assert info["tool_result"] == {"content": [{"type": "text", "text": "look {'far': True}"}]}
+
+
 def test_a_reset_that_fails_leaves_the_schema() -> None:
     with running(ChoosyServer()) as url, closing(OpenEnvGym(url)) as env:
         assert env.action_space == Discrete(2) and env.observation_space.shape == (1,)
@@ -98,6 +142,46 @@ def test_a_server_with_room_for_one_is_played_by_one() -> None:
             with pytest.raises(CapacityReached):
                 OpenEnvGym(url)
             assert env.step(1)[1] == 1.0
+
+
+class Mines(Walk):
+    """Says which fields are free by pairs, ``[row, column]``."""
+
+    def reset(self, data: dict[str, Any]) -> dict[str, Any]:
+        self.free = [[row, column] for row in (1, 2) for column in (0, 1, 2)]
+        return super().reset(data)
+
+    def step(self, action: dict[str, Any]) -> dict[str, Any]:
+        self.free.remove([action["row"], action["column"]])
+        return self.observed(1.0)
+
+    def observed(self, reward: Any) -> dict[str, Any]:
+        seen = {"place": self.place, "legal_actions": self.free}
+        return {"observation": seen, "reward": reward, "done": not self.free}
+
+
+class MinesServer(Little):
+    def environment(self) -> Walk:
+        return Mines()
+
+    def check_action(self, action: dict[str, Any]) -> None:
+        pass
+
+    def schema(self) -> dict[str, Any]:
+        row = {"type": "integer", "minimum": 1, "maximum": 2}
+        fields = {"row": row, "column": {"type": "integer", "minimum": 0, "maximum": 2}}
+        return {**super().schema(), "action": {"properties": fields, "required": ["row", "column"]}}
+
+
+def test_pairs_that_tell_what_is_legal_are_masks_of_a_wrapper() -> None:
+    with running(MinesServer()) as url, closing(OpenEnvGym(url)) as env:
+        masked = LegalActions(env, order=["row", "column"])
+        assert masked.action_space == Discrete(6)
+        _, info = masked.reset()
+        assert info["action_mask"].tolist() == [1] * 6
+        *_, info = masked.step(4)
+        assert info["action_mask"].tolist() == [1, 1, 1, 1, 0, 1]
+        assert [2, 1] not in info["legal_actions"]
 
 
 class Masked(Walk):

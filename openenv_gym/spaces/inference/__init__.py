@@ -7,7 +7,8 @@ evidence to the spaces:
 - ``nodes`` reads what a schema allows, ``roles`` says what a field is for, ``hints`` and ``shipped`` what
   others say
 - ``readings`` and ``observations`` conclude what is observed; ``readers`` read it, ``legal`` the legal moves
-- ``writings``, ``specs``, ``tools`` and ``actions`` conclude what is decided, and write it
+- ``writings``, ``specs``, ``tools`` and ``actions`` conclude what is decided, and write it; ``limits`` holds
+  hints against the schema
 - ``flattening`` makes both flat, ``conclusions`` a table, ``inferring`` one thing of it all
 """
 
@@ -18,7 +19,7 @@ from openenv_gym.spaces.inference.evidence import Evidence
 from openenv_gym.spaces.inference.fingerprints import fingerprint
 from openenv_gym.spaces.inference.inferring import Inference, infer
 from openenv_gym.spaces.inference.roles import Role
-from openenv_gym.spaces.inference.tools import calls_tools, listing_action
+from openenv_gym.spaces.inference.tools import calls_tools, listing_action, named_tools
 
 __all__ = [
     "Conclusion",
@@ -30,4 +31,5 @@ __all__ = [
     "fingerprint",
     "infer",
     "listing_action",
+    "named_tools",
 ]

@@ -14,10 +14,11 @@ from openenv_gym.spaces.inference.conclusions import Conclusion, Confidence
 from openenv_gym.spaces.inference.evidence import Evidence
 from openenv_gym.spaces.inference.hints import Hint
 from openenv_gym.spaces.inference.legal import LegalMoves
+from openenv_gym.spaces.inference.limits import refuse_value
 from openenv_gym.spaces.inference.nodes import ANYTHING, MISSING, Node, NodeReader
 from openenv_gym.spaces.inference.roles import Role, role_of_action
 from openenv_gym.spaces.inference.specs import NONE, told_writing
-from openenv_gym.spaces.inference.tools import call_of, listed_tools, tool_writings
+from openenv_gym.spaces.inference.tools import call_of, listed_tools, said_beside, tool_writings, unsaid
 from openenv_gym.spaces.inference.wholes import spread_action
 from openenv_gym.spaces.inference.writers import Writer, writer_for
 from openenv_gym.spaces.inference.writings import (
@@ -57,7 +58,8 @@ def conclude_actions(
 
     Raises:
         ProtocolViolation: the schema is malformed or too large.
-        InvalidArgument: ``whole`` is a space that does not tell which fields it is for.
+        InvalidArgument: ``whole`` is a space that does not tell which fields it is for, or a hint of the
+            caller's allows what the schema does not.
     """
     spared = {path.removeprefix("action.") for path, hint in hints.items() if hint.tells_all}
     node = NodeReader(evidence.published("action"), "action", spared).read()
@@ -102,7 +104,7 @@ def _fields(node: Node, evidence: Evidence, hints: Mapping[str, Hint], legal: Le
             elif name in node.required and child.default is MISSING:
                 unknown[path] = f'the server wants it; pass hints={{"{path}": {{"value": ...}}}} to send it'
             continue
-        found = writing_of(child) if hint is None else writing_of_hint(child, hint)
+        found = writing_of(child) if hint is None else writing_of_hint(path, child, hint)
         if isinstance(found, Undecided) and _only_of_its_kind(name, undecided, children):
             found = told_writing(child, evidence) or _masked(child, legal) or found
         if found is NONE:
@@ -139,6 +141,7 @@ def _setting(path: str, child: Node, required: bool, hint: Hint | None) -> Concl
         evidence = f"constant {str(child.choices[0])[:24]}"
         value = child.choices[0] if required else MISSING
     if hint is not None:
+        refuse_value(path, hint, child)
         evidence, confidence = hint.source, hint.confidence
         value = hint.value if hint.value is not MISSING else value
     if value is not MISSING and not child.constant:
@@ -220,10 +223,18 @@ def _calls(call: Node, evidence: Evidence, hints: Mapping[str, Hint]) -> Actions
         )
         for name, each in found
     ]
+    unknown = {}
+    for name in unsaid(call, hints):
+        path, why = f"action.{name}", "the server wants it with each call"
+        rows.append(Conclusion(path, Role.SETTING, None, why, Confidence.OPEN, '{"value": ...}'))
+        unknown[path] = f'{why}; pass hints={{"{path}": {{"value": ...}}}} to send it'
+    beside = [f"action.{name}" for name in said_beside(call, hints)]
+    rows += [_setting(path, ANYTHING, False, hints[path]) for path in beside]
     known = {f"action.{name}" for name in names} | {
         path for path in hints if path.split(".")[1:2] and path.split(".")[1] in names
     }
-    return Actions(tuple(rows), whole, {}, frozenset(known | {"action.tool_name", "action.arguments"}))
+    known |= {"action.tool_name", "action.arguments", *beside}
+    return Actions(tuple(rows), None if unknown else whole, unknown, frozenset(known))
 
 
 def _as_given(actions: Actions, whole: Hint) -> Actions:

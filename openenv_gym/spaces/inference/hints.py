@@ -22,8 +22,10 @@ from openenv_gym.spaces.schema import from_schema, to_schema
 from openenv_gym.spaces.schema_reader import KEY
 from openenv_gym.types import Plain
 
-__all__ = ["FORMAT", "Hint", "hint_file", "hint_of", "hints_of", "path_of", "refuse_unknown"]
+__all__ = ["EXACT", "FORMAT", "Hint", "hint_file", "hint_of", "hints_of", "path_of", "refuse_unknown"]
 
+EXACT: Final = "the server's exact space"
+"""The source of what the server itself says, to the bit."""
 FORMAT: Final = "openenv-gym hints 1"
 """What a hint file calls itself under ``format``."""
 
@@ -49,6 +51,11 @@ class Hint:
     space: Space[Any] | None = None
     node: Node | None = None
     value: Any = MISSING
+
+    @property
+    def of_caller(self) -> bool:
+        """Whether the caller says it, and nobody else."""
+        return self.confidence is Confidence.CERTAIN and self.source != EXACT
 
     @property
     def tells_all(self) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gymnasium import Space
-from gymnasium.spaces import Discrete
+from gymnasium.spaces import Box, Discrete, MultiDiscrete
 
 from openenv_gym.errors import ProtocolViolation, SpaceUnknown
 from openenv_gym.spaces.breaches import breaches_of_answer
@@ -16,7 +16,7 @@ from openenv_gym.spaces.inference.conclusions import Conclusion, Confidence, des
 from openenv_gym.spaces.inference.evidence import Evidence
 from openenv_gym.spaces.inference.fingerprints import fingerprint
 from openenv_gym.spaces.inference.flattening import flat_action, flat_observation, is_flat
-from openenv_gym.spaces.inference.hints import Hint, hint_file, hints_of, refuse_unknown
+from openenv_gym.spaces.inference.hints import EXACT, Hint, hint_file, hints_of, refuse_unknown
 from openenv_gym.spaces.inference.legal import LegalMoves, Mask, mask_reader
 from openenv_gym.spaces.inference.observations import Observations, conclude_observations
 from openenv_gym.spaces.inference.roles import Role
@@ -229,7 +229,7 @@ def infer(
 
     Raises:
         ProtocolViolation: a schema is malformed, refers to itself or elsewhere, or is too large.
-        InvalidArgument: a hint is none, or names no field.
+        InvalidArgument: a hint is none, names no field, or allows what the action's schema does not.
     """
     said = hints_of(hints)
     notes = _foreign(hints, evidence)
@@ -262,6 +262,9 @@ def _inference(
     rows = (*actions.fields, *observations.fields)
     if flatten and writing is not None:
         writing = flat_action(writing)
+        if not isinstance(writing.space, Box | Discrete | MultiDiscrete):
+            kept = f"{described(writing.space):.200}, neither one choice nor one vector"
+            notes = [*notes, f"flatten leaves the action as it is: {kept}"]
     if flatten and space is not None:
         found = flat_observation(space)
         if found is None:
@@ -322,7 +325,7 @@ def _exact(evidence: Evidence) -> dict[str, Hint]:
         raise ProtocolViolation(
             f"the server's /schema has a 'gymnasium' block that cannot be read: {error!r}"
         ) from error
-    return {f"{part}.{part}": Hint("the server's exact space", space=space) for part, space in spaces.items()}
+    return {f"{part}.{part}": Hint(EXACT, space=space) for part, space in spaces.items()}
 
 
 def _foreign(hints: Mapping[str, Any] | None, evidence: Evidence) -> list[str]:

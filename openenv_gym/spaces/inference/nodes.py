@@ -41,8 +41,8 @@ class Node:
         nullable: whether ``null`` may, too.
         default: what stands there if nothing is sent, or :data:`MISSING`.
         choices: the values of a choice; one alone is a constant.
-        low: the least number.
-        high: the greatest number.
+        low: the least number; of floats, one that a float64 holds.
+        high: the greatest number, likewise.
         items: what an array holds, as far as ``prefix`` does not say it.
         prefix: what its first items are, one by one.
         least: the fewest items, or characters.
@@ -218,9 +218,8 @@ class NodeReader:
         kind, nullable = self._kind(schema, path)
         node = Node(kind, nullable, default)
         if kind in ("integer", "number"):
-            return replace(
-                node, low=self._bound(schema, "inimum", path), high=self._bound(schema, "aximum", path)
-            )
+            low, high = [self._bound(kind, schema, end, path) for end in ("inimum", "aximum")]
+            return replace(node, low=low, high=high)
         if kind == "string":
             return replace(
                 node,
@@ -299,16 +298,19 @@ class NodeReader:
             self._count = count
             return ANYTHING
 
-    def _bound(self, schema: dict[str, Any], end: str, path: str) -> int | float | None:
-        """The tighter of both bounds; an exclusive one of integers is made inclusive."""
+    def _bound(self, kind: str, schema: dict[str, Any], end: str, path: str) -> int | float | None:
+        """The tighter of both bounds; an exclusive one is made inclusive."""
         step = 1 if end == "inimum" else -1
         inclusive = self._number(schema.get(f"m{end}"), path)
         exclusive = self._number(schema.get(f"exclusiveM{end}"), path)
-        if schema.get("type") == "integer" or "integer" in (schema.get("type") or ()):
+        if kind == "integer":
             rounding = math.ceil if step > 0 else math.floor
             inclusive = None if inclusive is None else rounding(inclusive)
             if exclusive is not None:
                 exclusive = (math.floor(exclusive) if step > 0 else math.ceil(exclusive)) + step
+        else:
+            inclusive = None if inclusive is None else _within(inclusive, step)
+            exclusive = None if exclusive is None else _within(exclusive, step, without=True)
         found = [bound for bound in (inclusive, exclusive) if bound is not None]
         return (max if step > 0 else min)(found) if found else None
 
@@ -345,6 +347,15 @@ class NodeReader:
         return ProtocolViolation(
             f"the server's schema, at {where}: expected {wanted}{has}; correct it there, or pass the spaces"
         )
+
+
+def _within(bound: float, step: int, *, without: bool = False) -> float:
+    """The float64 next to a bound on its inner side, or the bound itself, unless that is left out."""
+    nearest = float(bound)
+    outside = nearest < bound if step > 0 else nearest > bound
+    if outside or (without and nearest == bound):
+        nearest = math.nextafter(nearest, math.inf * step)
+    return bound if nearest == bound or math.isinf(nearest) else nearest
 
 
 def _tag(schema: dict[str, Any], variants: tuple[Node, ...]) -> str | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gymnasium import Space
-from gymnasium.spaces import Dict, Discrete, Text
+from gymnasium.spaces import Dict, Discrete
 
 from openenv_gym.errors import LayoutMismatch
 from openenv_gym.spaces.inference.conclusions import Conclusion, Confidence
@@ -24,10 +24,14 @@ from openenv_gym.spaces.inference.readings import (
     reading_of_hint,
 )
 from openenv_gym.spaces.inference.roles import UNSEEN, Role, role_of_observation
+from openenv_gym.spaces.inference.tools import calls_tools
 from openenv_gym.spaces.inference.wholes import spread_observation
 from openenv_gym.types import Plain
 
 __all__ = ["Observations", "conclude_observations"]
+
+_ANSWERS = ("result", "error", "tool_result")
+"""Where a tool's answer stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +58,18 @@ class Observations:
 
     @property
     def beside(self) -> tuple[str, ...]:
-        """Names of fields that are no part of the observation, or in it as text that stands for more."""
+        """Names of fields that are no part of the observation, or hold JSON as text, however deep in them."""
+        names = [
+            (row.path.removeprefix("observation."), row)
+            for row in self.fields
+            if row.path not in ("observation", "observation.metadata") and row.role is not Role.OUTCOME
+        ]
         return tuple(
             [
-                row.path.removeprefix("observation.")
-                for row in self.fields
-                if row.path not in ("observation", "observation.metadata")
-                and row.role is not Role.OUTCOME
-                and (row.space is None or (row.role is Role.STRUCTURE and isinstance(row.space, Text)))
+                name
+                for name, row in names
+                if row.space is None
+                or (row.role is not Role.TEXT and name in self.readings and self.readings[name].loose)
             ]
         )
 
@@ -88,6 +96,7 @@ def conclude_observations(evidence: Evidence, hints: Mapping[str, Hint], whole: 
         hints = {**hints, **spread_observation(children, samples, whole)}
         children = _children(node, samples, hints)
     columns = {name: [_at(fields, name) for fields in samples] for name in children}
+    calls = calls_tools(evidence)
     rows: dict[str, Conclusion] = {}
     readings: dict[str, Reading] = {}
     unknown: dict[str, str] = {}
@@ -104,7 +113,7 @@ def conclude_observations(evidence: Evidence, hints: Mapping[str, Hint], whole: 
             rows[name] = _unseen(path, role, column, hint)
         else:
             beside = samples[0] if samples else {}
-            answers = name in ("result", "error") and "tool_name" in children
+            answers = name in _ANSWERS and ("tool_name" in children or calls)
             around = Surroundings(name.split(".")[-1], beside, evidence.state, bool(samples), answers=answers)
             if hint is None:
                 found = reading_of(child, column, around)
@@ -224,7 +233,9 @@ def _legal(name: str, column: list[Any], hint: Hint | None) -> tuple[Conclusion,
     form = form_of(name.split(".")[-1], lists, None if hint is None else hint.word)
     if form is None:
         plain = all(isinstance(item, str | int) for sample in lists for item in sample)
+        rows = all(isinstance(item, list) for sample in lists for item in sample)
         why = "flags or indices? not used" if plain else "neither numbers nor names; not used"
+        why = "a list for each move; wrappers.LegalActions takes them" if rows and not plain else why
         override = '"mask", "indices"' if plain else '"bookkeeping"'
         return Conclusion(path, Role.LEGAL, None, why, Confidence.LOW, override), None
     moves = LegalMoves(_keys(name), form, lists)

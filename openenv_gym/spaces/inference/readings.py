@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from gymnasium import Space
-from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete
+from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete, Text, Tuple
 from gymnasium.spaces import Sequence as SequenceSpace
 
 from openenv_gym.spaces.identity import identical
@@ -37,11 +37,23 @@ FIELD_LIMIT = 1024
 SIZE_LIMIT = 2**20
 """The most numbers of an array that only a schema declares."""
 INTEGERS = np.iinfo(np.int64)
+_HOLDERS = (Text, Dict, Tuple, SequenceSpace)
+"""Spaces of which text may be a part."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A space, how its values are read, and why; ``uses`` names fields that tell its shape."""
+    """A space, how its values are read, and why.
+
+    Attributes:
+        space: of the values.
+        read: reads one.
+        evidence: why.
+        confidence: how sure that is.
+        labels: of a choice among named values, the value of each number.
+        uses: fields that tell the shape.
+        loose: whether text in it, however deep, is JSON that stands for more.
+    """
 
     space: Space[Any]
     read: Reader
@@ -49,6 +61,7 @@ class Reading:
     confidence: Confidence
     labels: tuple[Any, ...] | None = None
     uses: tuple[str, ...] = ()
+    loose: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +100,9 @@ def reading_of(node: Node, samples: Sequence[Plain], around: Surroundings) -> Re
     if node.kind == "object" and not (node.nullable or sometimes or around.answers):
         return _object(node, known, around)
     if around.answers and node.kind in ("object", "union", "anything", "null"):
-        return Reading(OpenText(), answer_text, "text of the tool's answer", Confidence.MEDIUM)
+        return _loose("text of the tool's answer", answer_text)
     if node.kind in ("object", "union", "anything", "null"):
-        return Reading(OpenText(), text_of, "free-form; JSON as text", Confidence.MEDIUM)
+        return _loose("free-form; JSON as text")
     if node.kind == "string":
         return _string(node, known, sometimes, around)
     if node.kind == "choice":
@@ -110,11 +123,13 @@ def reading_of_hint(
         absent = None
         if isinstance(hint.space, Box) and hint.space.shape in ((), (1,)) and hint.space.is_bounded("below"):
             absent = float(hint.space.low.flat[0])
-        return Reading(hint.space, reader_for(hint.space, absent=absent), hint.source, hint.confidence)
+        loose = isinstance(natural, Reading) and natural.loose and isinstance(hint.space, _HOLDERS)
+        read = reader_for(hint.space, absent=absent)
+        return Reading(hint.space, read, hint.source, hint.confidence, loose=loose)
     if hint.node is not None:
         found = reading_of(hint.node, samples, around)
     elif hint.word in ("text", "json", "structure"):
-        found = Reading(OpenText(), text_of, hint.source, hint.confidence)
+        found = _loose(hint.source)
     elif hint.word == "sequence":
         known = [sample for sample in samples if sample is not None]
         found = _growing(node if node.kind == "array" else node_of(known[0] if known else []), known, around)
@@ -308,7 +323,7 @@ def _growing(node: Node, known: Sequence[Plain], around: Surroundings) -> Readin
     item = _true_item(item, held)
     free = item.kind in ("anything", "union", "null") or (item.kind == "object" and not item.fields)
     if free or around.depth == DEPTH_LIMIT:
-        return Reading(OpenText(), text_of, "list of anything; JSON as text", Confidence.MEDIUM)
+        return _loose("list of anything; JSON as text")
     said = "a list whose length changes"
     if item.kind in ("integer", "number"):
         low, high, dtype = bounds_of(item)
@@ -318,7 +333,7 @@ def _growing(node: Node, known: Sequence[Plain], around: Surroundings) -> Readin
     if isinstance(feature, Unknown):
         return feature
     read = each_reader(feature.read)
-    return Reading(SequenceSpace(feature.space), read, said, Confidence.MEDIUM)
+    return Reading(SequenceSpace(feature.space), read, said, Confidence.MEDIUM, loose=feature.loose)
 
 
 def _object(node: Node, known: Sequence[Plain], around: Surroundings) -> Reading | Unknown:
@@ -332,7 +347,7 @@ def _object(node: Node, known: Sequence[Plain], around: Surroundings) -> Reading
             parts = dict.fromkeys(keys[0], node.values)
             said, confidence = "an object whose keys were seen", Confidence.MEDIUM
     if not parts:
-        return Reading(OpenText(), text_of, "free-form object; JSON as text", Confidence.MEDIUM)
+        return _loose("free-form object; JSON as text")
     readings = {}
     for name, child in parts.items():
         samples = [sample.get(name) for sample in objects]
@@ -345,7 +360,11 @@ def _object(node: Node, known: Sequence[Plain], around: Surroundings) -> Reading
             return replace(found, why=f"of {name}, {found.why}")
     space = Dict([(name, found.space) for name, found in readings.items()], sort_keys=False)
     read = dict_reader({name: found.read for name, found in readings.items()})
-    return Reading(space, read, said, confidence)
+    return Reading(space, read, said, confidence, loose=any(found.loose for found in readings.values()))
+
+
+def _loose(said: str, read: Reader = text_of) -> Reading:
+    return Reading(OpenText(), read, said, Confidence.MEDIUM, loose=True)
 
 
 def _rank(confidence: Confidence) -> int:

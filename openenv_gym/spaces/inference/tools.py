@@ -10,17 +10,27 @@ from openenv_gym.errors import ProtocolViolation
 from openenv_gym.spaces.casting import shown
 from openenv_gym.spaces.inference.evidence import Evidence
 from openenv_gym.spaces.inference.hints import Hint
-from openenv_gym.spaces.inference.nodes import Node, NodeReader
+from openenv_gym.spaces.inference.nodes import MISSING, Node, NodeReader
 from openenv_gym.spaces.inference.writings import Writing, object_writing
 from openenv_gym.types import Plain
 
-__all__ = ["TOOL_LIMIT", "call_of", "calls_tools", "listed_tools", "listing_action", "tool_writings"]
+__all__ = [
+    "TOOL_LIMIT",
+    "call_of",
+    "calls_tools",
+    "listed_tools",
+    "listing_action",
+    "named_tools",
+    "said_beside",
+    "tool_writings",
+    "unsaid",
+]
 
 TOOL_LIMIT = 1024
 """The most tools of one environment."""
 
 _CALL = {"tool_name", "arguments"}
-_LISTS = ("reset.tools", "reset.tools_list", "reset.metadata.tools", "state.tools")
+_LISTS = ("tools", "tools_list", "available_tools")
 
 
 def call_of(node: Node) -> Node | None:
@@ -56,7 +66,7 @@ def listing_action(evidence: Evidence) -> dict[str, Plain] | None:
     for variant in node.variants or (node,):
         for name, child in variant.fields.items():
             for value in child.choices:
-                if isinstance(value, str) and "list" in value.lower() and "tool" in value.lower():
+                if _lists(value):
                     return {name: value}
                 if value == "call_tool":
                     return {name: "list_tools"}
@@ -75,13 +85,23 @@ def listed_tools(evidence: Evidence) -> Sequence[Mapping[str, Plain]] | None:
     """The tools that were named, to the caller or in an answer."""
     if evidence.tools is not None:
         return evidence.tools
-    for path in _LISTS:
-        found = evidence.fact(path)
-        if (
-            isinstance(found, list)
-            and found
-            and all(isinstance(tool, dict) and "name" in tool for tool in found)
-        ):
+    for place in ("reset", "reset.metadata", "state"):
+        fields = evidence.fact(place)
+        found = named_tools(fields) if isinstance(fields, Mapping) else None
+        if found:
+            return found
+    return None
+
+
+def named_tools(fields: Mapping[str, Plain]) -> list[Any] | None:
+    """The tools that some fields list, whatever they call them.
+
+    >>> named_tools({"success": True, "tools": None, "tools_list": [{"name": "look"}]})
+    [{'name': 'look'}]
+    """
+    for name in _LISTS:
+        found = fields.get(name)
+        if isinstance(found, list) and all(isinstance(tool, dict) and "name" in tool for tool in found):
             return found
     return None
 
@@ -110,10 +130,10 @@ def _tool(call: Node, name: str, tool: Mapping[str, Plain], hints: Mapping[str, 
     node = NodeReader(schema, f"tool {name[:40]}").read()
     prefix = f"action.{name}."
     said = {path.removeprefix(prefix): hint for path, hint in hints.items() if path.startswith(prefix)}
-    arguments = object_writing(node, free=True, hints=said)
+    arguments = object_writing(node, free=True, hints=said, where=prefix)
     if not isinstance(arguments, Writing):
         raise ProtocolViolation(f"tool {name[:40]}: {arguments.why}; pass hints for its arguments")
-    constants = {"tool_name": name, **_verb(call)}
+    constants = {"tool_name": name, **_verb(call), **said_beside(call, hints)}
     return Writing(
         arguments.space,
         partial(_write_call, constants, arguments.write),
@@ -129,9 +149,28 @@ def _verb(call: Node) -> dict[str, Any]:
     for name, node in call.fields.items():
         if node.kind == "choice" and name not in _CALL:
             calling = [value for value in node.choices if isinstance(value, str) and "call" in value.lower()]
+            if not calling and (name in call.required or any(map(_lists, node.choices))):
+                calling = [value for value in node.choices if not _lists(value)]
             if len(calling) == 1:
                 verbs[name] = calling[0]
     return verbs
+
+
+def _lists(value: Any) -> bool:
+    """Whether a verb asks for the tools."""
+    return isinstance(value, str) and "list" in value.lower() and "tool" in value.lower()
+
+
+def said_beside(call: Node, hints: Mapping[str, Hint]) -> dict[str, Any]:
+    """What hints say that goes with each call beside its tool and arguments."""
+    said = {name: hints[f"action.{name}"].value for name in call.fields if f"action.{name}" in hints}
+    return {name: value for name, value in said.items() if value is not MISSING}
+
+
+def unsaid(call: Node, hints: Mapping[str, Hint]) -> list[str]:
+    """The fields that the server wants with each call, and that nothing says."""
+    said = {*_CALL, *_verb(call), *said_beside(call, hints)}
+    return [name for name in call.fields if name in call.required and name not in said]
 
 
 def _write_call(constants: Mapping[str, Plain], write: Any, action: Any) -> dict[str, Plain]:

@@ -17,6 +17,7 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete, Text
 
 from openenv_gym.errors import InvalidAction
 from openenv_gym.spaces.casting import shown
+from openenv_gym.spaces.inference.limits import rounded_bounds
 from openenv_gym.spaces.inference.nodes import Node
 from openenv_gym.spaces.plain import to_plain
 from openenv_gym.types import Plain
@@ -55,12 +56,26 @@ def writer_for(space: Space[Any], node: Node) -> Writer:
         return discrete_writer(int(space.start), int(space.n))
     if isinstance(space, Text):
         return write_json if node.kind in ("object", "array", "union") else write_text
-    if isinstance(space, Box) and space.shape in ((), (1,)) and node.kind in ("integer", "number"):
-        return scalar_writer(node.kind == "integer")
+    if isinstance(space, Box):
+        alone = space.shape in ((), (1,)) and node.kind in ("integer", "number")
+        write = scalar_writer(node.kind == "integer") if alone else partial(to_plain, space)
+        bounds = rounded_bounds(space, node)
+        return partial(_write_unrounded, write, bounds) if bounds else write
     if isinstance(space, Dict) and node.kind == "object":
         parts = [(key, writer_for(child, node.fields.get(key, node))) for key, child in space.spaces.items()]
         return all_writer(parts, {})
     return partial(to_plain, space)
+
+
+def _write_unrounded(write: Writer, bounds: Mapping[float, float], action: Any) -> Plain:
+    """Write a bound of the schema's where the space holds the nearest that its dtype has."""
+    return _unrounded(bounds, write(action))
+
+
+def _unrounded(bounds: Mapping[float, float], plain: Plain) -> Plain:
+    if isinstance(plain, list):
+        return [_unrounded(bounds, item) for item in plain]
+    return bounds.get(plain, plain) if isinstance(plain, float) else plain
 
 
 def discrete_writer(start: int, count: int) -> Writer:

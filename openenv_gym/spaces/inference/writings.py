@@ -15,6 +15,7 @@ from gymnasium.spaces import Sequence as SequenceSpace
 from openenv_gym.spaces.identity import identical
 from openenv_gym.spaces.inference.conclusions import Confidence
 from openenv_gym.spaces.inference.hints import Hint
+from openenv_gym.spaces.inference.limits import refuse_outside
 from openenv_gym.spaces.inference.nodes import MISSING, Node
 from openenv_gym.spaces.inference.readings import INTEGERS, SIZE_LIMIT, bounds_of, declared_shape
 from openenv_gym.spaces.inference.roles import Role, role_of_action
@@ -91,15 +92,22 @@ def writing_of(node: Node, *, free: bool = False) -> Writing | Undecided:
     )
 
 
-def writing_of_hint(node: Node, hint: Hint) -> Writing | Undecided:
-    """Conclude from what a hint says, and from the schema where it does not say all."""
+def writing_of_hint(path: str, node: Node, hint: Hint) -> Writing | Undecided:
+    """Conclude from what a hint says of a field, and from the schema where it does not say all.
+
+    Raises:
+        InvalidArgument: the hint is the caller's, and allows what the schema does not.
+    """
     if hint.space is not None:
         natural = writing_of(node, free=True)
         if isinstance(natural, Writing) and identical(natural.space, hint.space):
             return replace(natural, evidence=hint.source, confidence=hint.confidence)
+        refuse_outside(path, hint, node, hint.space)
         return Writing(hint.space, writer_for(hint.space, node), hint.source, hint.confidence)
     if hint.node is not None:
         found = writing_of(hint.node, free=True)
+        if isinstance(found, Writing) and hint.node.kind in ("choice", "integer", "number"):
+            refuse_outside(path, hint, node, found.space, found.labels)
     elif hint.word == "json":
         found = Writing(OpenText(), write_json, hint.source, hint.confidence)
     elif hint.word == "text":
@@ -120,6 +128,7 @@ def object_writing(
     free: bool,
     sent: Mapping[str, Plain] | None = None,
     hints: Mapping[str, Hint] | None = None,
+    where: str = "",
 ) -> Writing | Undecided:
     """The choices that an object's fields leave: none, that of one field, or a Dict of them.
 
@@ -128,6 +137,7 @@ def object_writing(
         free: see :func:`writing_of`.
         sent: fields that are always sent as they are.
         hints: what is said of its fields, by their names.
+        where: the path that leads to its fields.
     """
     constants = dict(sent or {})
     hints = hints or {}
@@ -144,7 +154,7 @@ def object_writing(
             elif name in node.required and child.constant:
                 constants[name] = child.choices[0]
             continue
-        found = writing_of(child, free=free) if hint is None else writing_of_hint(child, hint)
+        found = writing_of(child, free=free) if hint is None else writing_of_hint(where + name, child, hint)
         if isinstance(found, Writing):
             parts[name] = found
         elif name in node.required:

@@ -73,6 +73,79 @@ def test_one_decision_is_a_plain_space(name: str) -> None:
         assert isinstance(inference.encode_action(inference.action_space.sample()), dict)
 
 
+@pytest.mark.parametrize("low", [0, -1.5, 0.1, 2**53 + 1])
+def test_an_exclusive_bound_of_floats_is_left_out(low: float) -> None:
+    high = low + 4
+    number = {"type": "number", "exclusiveMinimum": low, "exclusiveMaximum": high}
+    schema = action("a", "b", a=number, b={"items": number, "minItems": 2, "maxItems": 2})
+    seen = {"observation": {"seen": True}}
+    flat, deep = [inferred(schema, flatten=flatten, reset=seen) for flatten in (True, False)]
+    vector, parts = flat.action_space, deep.action_space
+    assert isinstance(vector, Box) and isinstance(parts, Dict)
+    for end in ("low", "high"):
+        extreme = {name: getattr(part, end) for name, part in parts.items()}
+        for sent in (flat.encode_action(getattr(vector, end)), deep.encode_action(extreme)):
+            assert all(low < each < high for each in [sent["a"], *sent["b"]])
+
+
+def test_a_bound_that_no_float_is_gives_way_to_the_next_that_is() -> None:
+    inference = inferred(action("go", go={"type": "number", "minimum": 2**53 + 1, "maximum": 2**60}))
+    assert inference.action_space.low.item() == 2**53 + 2  # type: ignore[attr-defined]
+
+
+HERE: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": 4}
+REAL: dict[str, Any] = {"type": "number", "minimum": 0, "maximum": 0.1}
+OUTSIDE: dict[str, tuple[dict[str, Any], Any, str]] = {
+    "too many": (HERE, Discrete(9, start=1), "allows 1 to 9, and the schema 1 to 4"),
+    "from zero": (HERE, Discrete(4), "allows 0 to 3"),
+    "a number beyond": (REAL, Box(0, 1, (1,)), "allows 0 to 1, and the schema 0 to 0.1"),
+    "unbounded": (REAL, Box(-np.inf, 0.1, (1,)), "allows -inf to 0.1"),
+    "half unbounded": ({"type": "number", "exclusiveMinimum": 0}, Box(-1, 1, (1,)), "allows -1 to 1"),
+    "named values": ({"enum": ["up", "down"]}, Discrete(3), "has 0, and the schema only"),
+    "another name": ({"enum": ["up", "down"]}, ["up", "left"], "has 'left', and the schema only"),
+    "a number among others": (HERE, [1, 5], "has 5, and the schema 1 to 4"),
+    "a schema of its own": (HERE, {"schema": {**HERE, "maximum": 5}}, "allows 1 to 5"),
+    "items": ({"items": HERE}, MultiDiscrete([5, 5]), "allows 0 to 4"),
+    "items of items": ({"items": {"items": REAL}}, Box(0, 1, (2, 2)), "allows 0 to 1"),
+    "each item": ({"items": HERE}, Sequence(Discrete(9)), "allows 0 to 8"),
+    "more items": (
+        {"items": HERE, "maxItems": 1}, MultiDiscrete([4, 4], start=[1, 1]), "2 items, and the schema 0 to 1"
+    ),
+    "a part": ({"properties": {"x": HERE, "y": REAL}}, Dict(x=Discrete(9)), "has a x that allows 0 to 8"),
+    "what is sent": (HERE, {"value": 0}, "has 0, and the schema 1 to 4; pass another value"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_a_hint_beyond_the_schema_is_refused_before_anything_is_sent(name: str) -> None:
+    schema, hint, said = OUTSIDE[name]
+    with pytest.raises(InvalidArgument, match=f"your hint for action.go .*{said}"):
+        inferred(action("go", go=schema), {"action.go": hint})
+
+
+def test_it_is_named_whoever_said_it_and_of_a_tool_too() -> None:
+    with pytest.raises(InvalidArgument, match=r"action_space= for action\.go allows 0 to 6"):
+        inferred(action("go", go=HERE), action_space=Discrete(7))
+    with pytest.raises(InvalidArgument, match=r"your hint for action\.add\.b allows 0 to 9"):
+        inferred(CALL, {"action.add.b": Discrete(10)}, tools=TOOLS)
+
+
+@pytest.mark.parametrize("name", ["minimum", "exclusiveMinimum"])
+def test_a_bound_that_a_hint_rounds_is_sent_as_the_schema_has_it(name: str) -> None:
+    number = {"type": "number", name: -0.1, name.replace("inimum", "aximum"): 0.1}
+    for schema, shape in ((number, (1,)), ({"items": number}, (2,))):
+        space = Box(-0.1, 0.1, shape)
+        assert space.high.max().item() > 0.1
+        write = inferred(action("go", go=schema), {"action.go": space}).encode_action
+        deep = inferred(action("go", go={"properties": {"x": schema}}), {"action.go": Dict(x=space)})
+        assert deep.encode_action({"x": space.low})["go"] == {"x": write(space.low)["go"]}
+        for bound in (space.low, space.high, space.low * np.float32(2)):
+            sent = np.array(write(bound)["go"], np.float64)
+            beyond = bound is not space.low and bound is not space.high
+            assert (abs(sent) > 0.1).all() if beyond else (abs(sent) <= 0.1).all()
+            assert name == "minimum" or not (abs(sent) == 0.1).any()
+
+
 def test_several_decisions_are_a_dict_and_settings_are_left_out() -> None:
     schema = action(
         "verb", "x",
@@ -166,6 +239,17 @@ def test_flat_actions_are_vectors_where_they_can_be() -> None:
     assert box.encode_action(np.array([0.5, 1, 2])) == {"a": 0.5, "b": [1.0, 2.0]}
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [{"a": {"type": "string"}}, {"a": {"type": "boolean"}, "b": REAL}],
+)
+def test_an_action_that_cannot_be_flat_is_told(fields: dict[str, Any]) -> None:
+    schema = action(*fields, **fields)
+    inference = inferred(schema, flatten=True, reset={"observation": {"seen": True}})
+    assert inference.action_space == inferred(schema).action_space
+    assert inference.summary is not None and "flatten leaves the action as it is" in inference.summary
+
+
 OPEN_ARRAY = action("go", go={"type": "array", "items": {"type": "number"}})
 TOLD: dict[str, tuple[dict[str, Any], dict[str, Any], Space[Any]]] = {
     "a spec in the state": (
@@ -248,6 +332,33 @@ def test_tools_are_a_choice_with_typed_arguments() -> None:
             "ping",
         )
     assert inferred(CALL, inference.to_hints(), tools=TOOLS).action_space == inference.action_space
+
+
+VERBS = [
+    (["ListToolsAction", "ToolCallAction"], "ToolCallAction"),
+    (["list_tools", "call_tool"], "call_tool"),
+    (["use_tool", "list_tools"], "use_tool"),
+]
+
+
+@pytest.mark.parametrize(("verbs", "calling"), VERBS)
+def test_a_verb_beside_the_tool_says_that_it_is_called(verbs: list[str], calling: str) -> None:
+    name = optional({"type": "string"})
+    arguments = optional({"type": "object", "additionalProperties": True})
+    schema = action("action_type", action_type={"enum": verbs}, tool_name=name, arguments=arguments)
+    inference = inferred(schema, reset={"observation": {"seen": True, "tools_list": TOOLS[2:]}})
+    assert inference.encode_action(0) == {"action_type": calling, "tool_name": "ping", "arguments": {}}
+
+
+def test_what_a_server_wants_with_each_call_is_open_until_a_hint_says_it() -> None:
+    schema = action("key", "tool_name", tool_name={"type": "string"}, arguments={"type": "object"}, key={})
+    inference = inferred(schema, tools=TOOLS[2:])
+    said = 'the server wants it with each call; pass hints={"action.key": {"value": ...}} to send it'
+    assert inference.open == {"action.key": said}
+    inference = inferred(schema, {"action.key": {"value": 7}}, tools=TOOLS[2:])
+    assert inference.encode_action(0) == {"tool_name": "ping", "key": 7, "arguments": {}}
+    again = inferred(schema, inference.to_hints(), tools=TOOLS[2:])
+    assert again.encode_action(0) == inference.encode_action(0)
 
 
 def test_a_hint_closes_an_argument_of_a_tool() -> None:

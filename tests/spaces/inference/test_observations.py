@@ -101,6 +101,22 @@ def test_what_tells_a_shape_is_no_observation() -> None:
     assert list(inference.observation_space.spaces) == ["grid", "fuel"]  # type: ignore[attr-defined]
 
 
+def test_what_text_stands_for_is_told_beside_it_however_deep_it_lies() -> None:
+    free = {"type": "object", "additionalProperties": True}
+    text = {"type": "string"}
+    inside = {"type": "object", "properties": {"name": text, "notes": free}}
+    schema = {
+        "flat": free, "nested": inside, "list": {"items": inside, "type": "array"}, "any": {"type": "array"},
+        "said": text, "deep": {"type": "object", "properties": {"said": text}}, "texts": {"items": text},
+    }  # fmt: skip
+    seen: dict[str, Any] = {name: {} for name in schema} | {"list": [], "any": [], "said": "", "texts": []}
+    inference = inferred(seen, schema=schema)
+    assert inference.beside == ("flat", "nested", "list", "any")
+    hints = {"flat": "text", "any": "bookkeeping", "nested": inference.observation_space["nested"]}  # type: ignore[index]
+    again = inferred(seen, schema=schema, hints=hints)
+    assert again.beside == ("nested", "list", "any")
+
+
 def test_an_array_that_grew_is_a_sequence() -> None:
     inference = inferred({"log": [1, 2]}, {"log": [1, 2, 3]})
     assert isinstance(inference.observation_space, Sequence)
@@ -208,9 +224,13 @@ def test_numbers_of_actions_that_have_names_are_their_places() -> None:
 
 
 def test_pairs_are_no_numbers_of_actions() -> None:
-    inference = inferred({"at": 1, "legal_actions": [[0, 1]]}, hints={"legal_actions": "indices"})
-    said = [each.evidence for each in inference.fields if each.path == "observation.legal_actions"]
-    assert said == ["neither numbers nor names; not used"] and not inference.masks
+    for told, why in (
+        ([[0, 1]], "a list for each move; wrappers.LegalActions takes them"),
+        ([{"x": 0}], "neither numbers nor names; not used"),
+    ):
+        inference = inferred({"at": 1, "legal_actions": told}, hints={"legal_actions": "indices"})
+        said = [each.evidence for each in inference.fields if each.path == "observation.legal_actions"]
+        assert said == [why] and not inference.masks
 
 
 def test_flags_and_indices_that_cannot_be_told_apart_are_not_used() -> None:
