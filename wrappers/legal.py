@@ -7,13 +7,14 @@ from typing import Any, SupportsFloat
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Discrete
+from gymnasium.spaces import Dict, Discrete
 from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import NDArray
 
 from openenv_gym.errors import InvalidAction, InvalidArgument, LayoutMismatch, ResetNeeded
 from openenv_gym.wrappers.fields import Field
 from openenv_gym.wrappers.moves import Form, Mask, Teller, actions_of
+from openenv_gym.wrappers.parts import parts_of
 
 __all__ = ["LegalActions"]
 
@@ -25,9 +26,11 @@ class LegalActions(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
 
     ``info["action_mask"]``, int8, is what ``Discrete.sample`` takes, and :meth:`action_masks` what
     sb3-contrib's MaskablePPO asks for. An action that is not legal is refused, and the environment does not
-    see it. What a number means is one of three things:
+    see it. What a number means is one of four things:
 
     - of an environment with a Discrete space, its own action;
+    - of one whose actions have several parts, each of them Discrete, the action at that place among all
+      there are, the last part changing first;
     - with ``moves``, the move at that place of a list that never changes;
     - with ``max_moves``, for moves that cannot be listed beforehand, the move at that place among those
       that are legal now, in the order in which the environment tells them.
@@ -40,10 +43,13 @@ class LegalActions(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
         moves: all moves there are, as the environment takes them.
         max_moves: how many can be legal at once.
         form: ``"mask"`` or ``"moves"``, for a list of zeros and ones that could be either.
+        order: where a legal move lists values, as ``[[0, 2], [1, 1]]``, the fields of a Dict action that they
+            are of, ``("row", "column")``. A MultiDiscrete or Tuple has an order of its own. The values are
+            those of the action space.
 
     Raises:
         InvalidArgument: if neither the space nor an argument says how many actions there are, or both
-            arguments do.
+            arguments do; or if ``order`` does not name the fields of the actions.
 
     >>> from gymnasium.spaces import Text
     >>> class Nim(gymnasium.Env):  # whoever takes the last stick has won
@@ -77,22 +83,33 @@ class LegalActions(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
         moves: Sequence[Any] | None = None,
         max_moves: int | None = None,
         form: Form | None = None,
+        order: Sequence[str] | None = None,
     ) -> None:
-        RecordConstructorArgs.__init__(self, legal=legal, moves=moves, max_moves=max_moves, form=form)
+        RecordConstructorArgs.__init__(
+            self, legal=legal, moves=moves, max_moves=max_moves, form=form, order=order
+        )
         gymnasium.Wrapper.__init__(self, env)
-        self._moves = None if moves is None else list(moves)
-        self._places = {each: place for place, each in enumerate(self._moves or ()) if _hashable(each)}
-        self._max_moves = max_moves
         own = env.action_space
+        self._parts = parts_of(own, order)
+        self._moves = None if moves is None else list(moves)
+        self._max_moves = max_moves
+        if self._parts is not None:
+            if self._moves is not None:
+                self._moves = [self._parts.action(each) for each in self._moves]
+            elif max_moves is None and self._parts.count is not None:
+                self._moves = list(self._parts)
+        names = map(self._name, self._moves or ())
+        self._places = {name: place for place, name in enumerate(names) if _hashable(name)}
         if self._moves is not None or max_moves is not None:
             self.action_space = Discrete(_count(self._moves, max_moves))
         elif not isinstance(own, Discrete):
             raise InvalidArgument(
                 f"the actions of {own!r:.80} have no numbers; pass moves= all there are, or max_moves= how "
-                "many can be legal at once"
+                "many can be legal at once, or order= the fields whose values a move lists"
             )
         told_of = own if self._moves is None else self.action_space
-        self._teller = Teller(legal, form, int(told_of.n) if isinstance(told_of, Discrete) else None)
+        count = int(told_of.n) if isinstance(told_of, Discrete) else None
+        self._teller = Teller(legal, form, count, rows=self._parts is not None)
         self._legal: dict[int, Any] | None = None
 
     def reset(
@@ -153,6 +170,10 @@ class LegalActions(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
         if self._moves is not None:
             return {place: self._moves[place] for place in self._places_of(told, self._moves)}
         actions = actions_of(told, self.env.action_space)
+        if self._parts is not None:
+            actions = self._parts.actions(actions)
+        elif isinstance(self.env.action_space, Dict):
+            _refuse_values(actions)
         if self._max_moves is None:
             return {int(action): action for action in actions}
         if len(actions) > self._max_moves:
@@ -167,13 +188,19 @@ class LegalActions(gymnasium.Wrapper[Any, Any, Any, Any], RecordConstructorArgs)
         by_number = not any(isinstance(move, (int, np.integer)) for move in moves)
         places = []
         for each in told:
-            place = self._places.get(each) if _hashable(each) else None
+            name = self._name(each)
+            place = self._places.get(name) if _hashable(name) else None
             if place is None and by_number and isinstance(each, (int, np.integer)) and 0 <= each < len(moves):
                 place = int(each)
             if place is None:
                 raise LayoutMismatch(f"{each!r:.40} is told to be legal, and is not among moves=; add it")
             places.append(place)
         return places
+
+    def _name(self, move: Any) -> Any:
+        """What a move is looked up by."""
+        key = None if self._parts is None else self._parts.key(move)
+        return move if key is None else key
 
     def _mask(self, legal: Mapping[int, Any]) -> Mask:
         space = self.action_space
@@ -209,3 +236,13 @@ def _count(moves: list[Any] | None, max_moves: int | None) -> int:
 
 def _hashable(value: Any) -> bool:
     return isinstance(value, (str, int, np.integer, tuple))
+
+
+def _refuse_values(moves: Sequence[Any]) -> None:
+    """Refuse moves that list values of nobody knows which fields."""
+    for move in moves:
+        if isinstance(move, (list, tuple)):
+            raise LayoutMismatch(
+                f"{move!r:.40} is told to be legal, and nothing says which fields its values are of; "
+                'pass order=, as in order=("row", "column")'
+            )

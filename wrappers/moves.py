@@ -31,17 +31,21 @@ class Teller:
         form: ``mask``: the field has a truth for each action; ``moves``: it lists those that are legal.
             By default :func:`is_mask` tells them apart.
         count: how many actions there are, if that is fixed.
+        rows: whether an array may have a row for each move.
 
     Raises:
         InvalidArgument: if ``form`` is neither.
     """
 
-    def __init__(self, field: Field | None, form: Form | None, count: int | None) -> None:
+    def __init__(
+        self, field: Field | None, form: Form | None, count: int | None, *, rows: bool = False
+    ) -> None:
         if form not in (None, *get_args(Form)):
             raise InvalidArgument(f"form is {' or '.join(map(repr, get_args(Form)))}, not {form!r:.40}")
         self._fields: tuple[Field, ...] = _USUAL if field is None else (field,)
         self._form = form
         self._count = count
+        self._depth = 2 if rows else 1
 
     def tell(self, observation: Any, info: Mapping[str, Any]) -> Mask | list[Any] | None:
         """A mask, int8, (count,); or the legal moves as they are listed; or ``None`` if nothing is told.
@@ -65,8 +69,8 @@ class Teller:
         )
 
     def _read(self, field: Field, told: Any) -> Mask | list[Any]:
-        flat = told.ndim == 1 if isinstance(told, np.ndarray) else isinstance(told, (list, tuple))
-        if not flat:
+        listed = isinstance(told, (list, tuple))
+        if not listed and not (isinstance(told, np.ndarray) and 1 <= told.ndim <= self._depth):
             raise LayoutMismatch(
                 f"{field!r:.60} holds {told!r:.60}, neither a list of legal moves nor a mask; pass "
                 "legal= a function of observation and info that returns one"

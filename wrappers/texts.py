@@ -15,8 +15,8 @@ from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import NDArray
 
 from openenv_gym.errors import InvalidArgument
+from openenv_gym.spaces.open_text import OpenText
 from openenv_gym.wrappers.fields import listed
-from openenv_gym.wrappers.parsing import ALPHABET
 
 __all__ = ["Symbols", "TextObservation", "rendered"]
 
@@ -35,7 +35,8 @@ class TextObservation(gymnasium.ObservationWrapper[Any, Any, Any], RecordConstru
             field on a line, or below its name.
         symbols: what a number is shown as, ``{0: ".", 1: "X"}``; or field -> such.
         max_length: in characters; what is longer is cut off, and the text says so.
-        charset: the characters; others are written as escapes, ``\u265e``.
+        charset: the only characters; others are written as escapes, ``\u265e``. By default text is shown as
+            it is, whatever its characters.
 
     Raises:
         InvalidArgument: if the template names what is no field, or cannot be filled in.
@@ -55,7 +56,7 @@ class TextObservation(gymnasium.ObservationWrapper[Any, Any, Any], RecordConstru
         template: str | None = None,
         symbols: Symbols | Mapping[str, Any] | None = None,
         max_length: int = 16384,
-        charset: str = ALPHABET,
+        charset: str | None = None,
     ) -> None:
         RecordConstructorArgs.__init__(
             self, template=template, symbols=symbols, max_length=max_length, charset=charset
@@ -63,7 +64,11 @@ class TextObservation(gymnasium.ObservationWrapper[Any, Any, Any], RecordConstru
         gymnasium.ObservationWrapper.__init__(self, env)
         self._template = template
         self._symbols: Mapping[Any, Any] = symbols or {}
-        self._text = self.observation_space = Text(max_length, min_length=0, charset=charset)
+        self._letters = None if charset is None else frozenset(charset)
+        self.observation_space = (
+            OpenText(0, max_length) if charset is None else Text(max_length, min_length=0, charset=charset)
+        )
+        self._most = max_length
         if template is not None:
             _check_template(template, env.observation_space)
 
@@ -82,14 +87,14 @@ class TextObservation(gymnasium.ObservationWrapper[Any, Any, Any], RecordConstru
         return self._fitted(said)
 
     def _fitted(self, said: str) -> str:
-        space = self._text
-        letters = space.character_set
-        if not letters.issuperset(said):
+        letters = self._letters
+        if letters is not None and not letters.issuperset(said):
             said = "".join(letter if letter in letters else _escaped(letter, letters) for letter in said)
-        if len(said) > space.max_length:
+        if len(said) > self._most:
             note = f"... (cut off, {len(said)} characters)"
-            kept = max(space.max_length - len(note), 0)
-            said = (said[:kept] + "".join(filter(letters.__contains__, note)))[: space.max_length]
+            kept = max(self._most - len(note), 0)
+            shown = note if letters is None else "".join(filter(letters.__contains__, note))
+            said = (said[:kept] + shown)[: self._most]
         return said
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gymnasium.spaces import Discrete
+from gymnasium.spaces import Dict, Discrete, MultiDiscrete, Tuple
 from gymnasium.utils.env_checker import check_env
 
 from openenv_gym.errors import InvalidAction, InvalidArgument, LayoutMismatch, ResetNeeded
@@ -176,3 +176,57 @@ def test_nothing_is_legal_when_the_game_is_over() -> None:
 @pytest.mark.filterwarnings("ignore:.*is different from the unwrapped version")
 def test_it_passes_gymnasiums_own_check() -> None:
     check_env(SelectFields(LegalActions(ConnectFour()), "board"), skip_render_check=True)
+
+
+GRID = Dict(row=Discrete(2), column=Discrete(3, start=1))
+PAIRS = [[0, 1], [1, 3]]
+
+
+@pytest.mark.parametrize(
+    ("space", "order", "taken"),
+    [
+        (GRID, ["row", "column"], {"row": 1, "column": 3}),
+        (Tuple([Discrete(2), Discrete(3, start=1)]), None, (1, 3)),
+        (MultiDiscrete([2, 3], start=[0, 1]), None, [1, 3]),
+    ],
+)
+def test_moves_that_list_values_are_those_of_the_parts_of_an_action(
+    space: Any, order: Any, taken: Any
+) -> None:
+    for told in (PAIRS, np.array(PAIRS), tuple(map(tuple, PAIRS)), [True, *[False] * 4, True], [0, 5]):
+        env = LegalActions(Telling(told, space), "legal", order=order)
+        assert env.action_space == Discrete(6)
+        assert env.reset()[1]["action_mask"].tolist() == [1, 0, 0, 0, 0, 1]
+        with pytest.raises(InvalidAction):
+            env.step(1)
+        env.step(5)
+        (last,) = env.unwrapped.taken  # type: ignore[attr-defined]
+        assert last in space and (last.tolist() if isinstance(last, np.ndarray) else last) == taken
+    each: list[dict[str, Any]] = [{"max_moves": 2}, {"moves": PAIRS}, {"moves": [[0, 1], taken]}]
+    for options in each:
+        env = LegalActions(Telling(PAIRS, space), "legal", order=order, **options)
+        assert env.reset()[1]["action_mask"].tolist() == [1, 1]
+        env.step(1)
+        assert str(env.unwrapped.taken) == str([last])  # type: ignore[attr-defined]
+
+
+def test_a_stated_order_counts_and_moves_by_name_need_none() -> None:
+    env = LegalActions(Telling([[3, 1]], GRID), "legal", order=("column", "row"))
+    env.reset()
+    assert env.legal_moves() == {"{'column': 3, 'row': 1}": 5}
+    named = LegalActions(Telling([{"row": 1, "column": 3}], GRID), "legal", order=["row", "column"])
+    assert named.reset()[1]["action_mask"].tolist() == [0, 0, 0, 0, 0, 1]
+
+
+def test_values_of_which_the_fields_are_not_known_are_refused() -> None:
+    with pytest.raises(InvalidArgument, match="or order= the fields"):
+        LegalActions(Telling(PAIRS, GRID), "legal")
+    with pytest.raises(LayoutMismatch, match="nothing says which fields its values are of; pass order="):
+        LegalActions(Telling(PAIRS, GRID), "legal", max_moves=2).reset()
+    for order in (["row"], ["row", "row"], "row", ["row", "line"], []):
+        with pytest.raises(InvalidArgument, match="names each field of a Dict action once"):
+            LegalActions(Telling(PAIRS, GRID), "legal", order=order)
+    for told in ([[2, 1]], [[0, 0]], [[0, 1, 2]], ["a1"], [[0.5, 1]], [[False, True]], [[[0], 1]]):
+        for most in (None, 2):
+            with pytest.raises(LayoutMismatch, match="is told to be legal"):
+                LegalActions(Telling(told, GRID), "legal", order=["row", "column"], max_moves=most).reset()

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 from gymnasium import Space
-from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Sequence, Text, Tuple
+from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Sequence, Text, Tuple, unflatten
+from gymnasium.wrappers import FlattenObservation
 
 from openenv_gym.errors import InvalidArgument
 from openenv_gym.wrappers import TextObservation
@@ -71,8 +72,17 @@ def test_a_template_has_the_fields_in_braces() -> None:
             TextObservation(ConnectFour(), template=template)
 
 
-def test_characters_that_it_has_not_are_escaped() -> None:
+def test_text_is_shown_as_it_is() -> None:
     env = TextObservation(Showing(Text(9, charset="♞é"), "♞é"))
+    assert first(env) == "♞é"
+    board = TextObservation(Showing(GRID, np.ones((2, 3), np.int8)), symbols={1: "王"})
+    assert first(board) == "王 王 王\n王 王 王"
+    flat = FlattenObservation(board)
+    assert unflatten(board.observation_space, first(flat)) == "王 王 王\n王 王 王"
+
+
+def test_characters_that_it_has_not_are_escaped() -> None:
+    env = TextObservation(Showing(Text(9, charset="♞é"), "♞é"), charset="\\uxe0123456789")
     assert first(env) == "\\u265e\\xe9"
     assert first(TextObservation(Showing(Text(9, charset="♞a"), "♞a"), charset="abc")) == "a"
 
