@@ -60,7 +60,7 @@ def test_every_sample_passes_alone_and_in_columns(space: Space[Any], seed: int) 
     try:
         with np.errstate(over="raise"):
             drawn = space.sample()
-    except FloatingPointError:  # Gymnasium's own draw, where a narrow dtype ends
+    except (ArithmeticError, TypeError, ValueError):  # Gymnasium's own draw: of float128, of 0.0 to -0.0, ...
         return
     check(from_plain(space, to_plain(space, drawn)))  # as a server has it: of the space's own types
     layout = layout_of(space)
