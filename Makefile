@@ -6,7 +6,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LEARNING := $(VENV)/.learning
-WORKERS ?= 2
+# One more than the two cores of the CI: a test waits a third of its time, for a process or a deadline.
+WORKERS ?= 3
 FUZZ_SECONDS ?= 300
 # PYTHON=/path/to/python3.12 chooses the interpreter; otherwise the newest suitable one on PATH is
 # taken. 3.14 comes last, because Box2D has no wheel for it and the tests of LunarLander fall away.

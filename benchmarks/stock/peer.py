@@ -31,6 +31,11 @@ def stock_server(game: Literal["cartpole", "pong"], sessions: int = 1) -> Callab
     return start
 
 
+def client_python() -> Path:
+    """The interpreter of the clients; whose memory and threads are not looked at, unlike a server's."""
+    return stock_python()
+
+
 class StockLane(Driven):
     """One session, through ``GenericEnvClient(...).sync()``.
 
@@ -64,7 +69,7 @@ class StockSessions(Driven):
 
 
 def _driver(url: str, *options: str) -> list[str]:
-    return [str(stock_python()), str(SCRIPTS / "drive.py"), url, *options]
+    return [str(client_python()), str(SCRIPTS / "drive.py"), url, *options]
 
 
 class StockCrowd:
@@ -86,7 +91,7 @@ class StockCrowd:
         """Start the server and the driver, and see what the server takes while nobody is there."""
         url = self._start_server(self._rig)
         self._driver = ChildProcess(
-            [str(stock_python()), str(SCRIPTS / "crowd.py"), url, "--sessions", str(self._sessions)],
+            [str(client_python()), str(SCRIPTS / "crowd.py"), url, "--sessions", str(self._sessions)],
             piped=True,
         )
         self._rig.stack.callback(self._driver.stop)

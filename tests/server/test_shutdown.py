@@ -16,7 +16,8 @@ from openenv_gym.wire.messages import Hello
 from tests.environments import Sleeper
 from tests.served import ServerProcess, can_listen, eventually, serve_command
 
-QUICK_SECONDS = 4.0
+QUICK_SECONDS = 8.0
+"""Less than a server waits for steps that still run."""
 
 
 def assert_ended(server: ServerProcess, *, within: float = QUICK_SECONDS) -> None:
@@ -132,7 +133,7 @@ IMPATIENT = """
 from openenv_gym.cli import main
 from openenv_gym.server import listening
 
-listening._DRAIN_SECONDS = 2.0
+listening._DRAIN_SECONDS = 0.5
 main()
 """
 """As ``python -m openenv_gym``, which would wait for ten."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
 
 from openenv_gym import Client, serve_gym
 from openenv_gym.wire.messages import Hello
-from tests.environments import Counter, Diary, Sleeper, SlowDiary
+from tests.environments import Counter, Diary, Sleeper, SlowDiary, Turnstile
 from tests.served import eventually, health
 
 
@@ -60,17 +59,17 @@ def test_a_session_of_its_own_thread_ends_the_thread() -> None:
 
 
 def test_a_slow_session_holds_up_nobody() -> None:
-    with serve_gym(Sleeper, port=0, block=False) as server:
+    Turnstile.stop(1)
+    with serve_gym(Turnstile, port=0, block=False) as server:
         with Client.to(server.url) as slow, Client.to(server.url) as quick:
-            slow.reset(options={"seconds": 1.0})
-            quick.reset(options={"seconds": 0.0})
+            slow.reset(seeds=1)
+            quick.reset(seeds=2)
             slow.send_step(None, [1])
-            started = time.monotonic()
             for _ in range(20):
                 quick.step_one(1)
             assert health(server.url)["sessions"] == 2
-            assert time.monotonic() - started < 0.9
-            assert slow.receive_rows().observation[0].tolist() == [1.0]
+            Turnstile.let.pop(1).release()
+            assert slow.receive_rows().observation[0].tolist() == [1.0, 1.0]
 
 
 @pytest.mark.parametrize("dialect", ["native", "json"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ PPO = "single_file_ppo.py"
 
 
 def test_sb3_learns_cartpole_through_the_bridge() -> None:
-    result = run_example("sb3_cartpole.py")
+    result = run_example("sb3_cartpole.py", "--episodes", "10")
     assert result["mean_return"] > 400
     assert result["stderr"] == ""
 
@@ -32,19 +33,26 @@ def test_masked_ppo_plays_chess_without_an_illegal_move_and_without_the_masks_it
     assert unmasked["endings"]["illegal_move"] > 100
 
 
-def test_a_single_file_ppo_learns_in_both_autoreset_modes() -> None:
-    long = ["--lanes", "--total-steps", "16000", "--autoreset"]
-    results = run_examples(PPO, [*long, "NextStep"], [*long, "SameStep"])
-    assert [result["mean_return"] > 150 for result in results] == [True, True], results
+@pytest.fixture(scope="module")
+def ppo() -> list[dict[str, Any]]:
+    """Two long runs, and four short ones."""
+    long, short = ["--lanes", "--total-steps", "16000"], ["--total-steps", "2000"]
+    kinds = [long, [*short, "--lanes"], short]
+    return run_examples(
+        PPO, *([*kind, "--autoreset", mode] for kind in kinds for mode in ("NextStep", "SameStep"))
+    )
 
 
-def test_the_same_seed_gives_the_same_curve_with_lanes_and_with_sync_vector_env() -> None:
-    short = ["--total-steps", "2000", "--autoreset"]
-    both = [[*short, mode, *how] for mode in ("NextStep", "SameStep") for how in (["--lanes"], [])]
-    curves = [result["curve"] for result in run_examples(PPO, *both)]
-    assert min(map(len, curves)) > 50
-    assert curves[0] == curves[1]
-    assert curves[2] == curves[3]
+def test_a_single_file_ppo_learns_in_both_autoreset_modes(ppo: list[dict[str, Any]]) -> None:
+    assert [result["mean_return"] > 150 for result in ppo[:2]] == [True, True], ppo[:2]
+
+
+def test_the_same_seed_gives_the_same_curve_with_lanes_and_with_sync_vector_env(
+    ppo: list[dict[str, Any]],
+) -> None:
+    lanes, sync = ([result["curve"] for result in some] for some in (ppo[2:4], ppo[4:]))
+    assert min(map(len, lanes)) > 50
+    assert lanes == sync
 
 
 def test_masked_ppo_learns_connect_four_on_a_stock_server(awake_stock: Path) -> None:

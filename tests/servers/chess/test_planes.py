@@ -22,12 +22,24 @@ ENDGAME = "8/2p5/3p4/KP5r/1R3p1k/8/4P1P1/8 w - - 0 1"
 
 
 class Board(chess.Board):
-    """python-chess copies all moves into a mirrored board and drops them there: a third of a game's time."""
+    """python-chess's own, without the detours that take half of a game's time.
+
+    It copies all moves into a mirrored board and drops them there; and where no position has come back
+    yet, it tries every move for one that comes for the third time.
+    """
 
     def mirror(self) -> Self:
         board = self.copy(stack=False)
         board.apply_mirror()
         return board
+
+    def can_claim_threefold_repetition(self) -> bool:
+        past = self.copy(stack=self.halfmove_clock)
+        positions = [past._transposition_key()]
+        while past.move_stack:
+            past.pop()
+            positions.append(past._transposition_key())
+        return len(set(positions)) < len(positions) and super().can_claim_threefold_repetition()
 
 
 def theirs() -> AECEnv[Any, Any, Any]:
@@ -42,6 +54,15 @@ def test_a_mirrored_board_is_python_chesss_own() -> None:
     board.push(min(board.legal_moves, key=str))
     ours, own = board.mirror(), chess.Board.mirror(board)
     assert vars(ours) == vars(own)
+
+
+def test_draws_by_repetition_are_python_chesss_own() -> None:
+    board, claims = Board(), []
+    for move in ["e2e4", *["b8c6", "b1c3", "c6b8", "c3b1"] * 2, "e7e5", "g1f3", "b8c6", "f3g1", "c6b8"]:
+        board.push_uci(move)
+        claims.append(board.can_claim_threefold_repetition())
+        assert claims[-1] == chess.Board.can_claim_threefold_repetition(board)
+    assert set(claims) == {True, False}
 
 
 FEW = range(4)
