@@ -147,6 +147,10 @@ class Brittle(gymnasium.Env[Any, Any]):
         return self.np_random.random(2), self.np_random.random() + action, over, False, {"steps": self.steps}
 
 
+class Panic(BaseException):
+    """As an extension that is written in Rust raises it."""
+
+
 class Trouble(Counter):
     """Does what ends a process, or a server's patience, where it is told to.
 
@@ -155,7 +159,7 @@ class Trouble(Counter):
         slow: whether a step is long enough for a thread of its own.
 
     ``options`` maps ``reset``, ``step``, ``render`` or ``close`` to what happens there: ``hang``,
-    ``exit``, ``interrupt``, ``die``, ``crash`` or ``lambda``.
+    ``exit``, ``interrupt``, ``panic``, ``die``, ``crash``, ``lambda`` or ``knot``.
     """
 
     release: ClassVar[threading.Event] = threading.Event()
@@ -181,7 +185,10 @@ class Trouble(Counter):
         what = self.plan.get("step")
         self._happen(what)
         observation, reward, *_ = super().step(action)
-        return observation, reward, False, False, {"odd": lambda: None} if what == "lambda" else {}
+        info: dict[str, Any] = {"odd": lambda: None} if what == "lambda" else {}
+        if what == "knot":
+            info["info"] = info
+        return observation, reward, False, False, info
 
     def render(self) -> str:
         self._happen(self.plan.get("render"))
@@ -199,6 +206,8 @@ class Trouble(Counter):
                 sys.exit(3)
             case "interrupt":
                 raise KeyboardInterrupt
+            case "panic":
+                raise Panic("out of bounds")
             case "die":
                 os._exit(7)
             case "crash":

@@ -6,7 +6,6 @@ answers by putting rows into an :class:`Out`; it never sees a message, a socket 
 
 from __future__ import annotations
 
-import asyncio
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,13 +29,9 @@ __all__ = [
 ALONE = int(Flag.TO_MOVE | Flag.OBSERVED)
 """The flags of the only agent of a lane."""
 
-FAILURES: tuple[type[BaseException], ...] = (
-    Exception,
-    SystemExit,
-    KeyboardInterrupt,
-    asyncio.CancelledError,
-)
-"""What foreign code may raise without ending more than its own request: ``sys.exit()`` is one of them."""
+FAILURES: tuple[type[BaseException], ...] = (BaseException,)
+"""What foreign code may raise without ending more than its own request: ``sys.exit()``, too, and panics of
+extensions in Rust, which are no ``Exception``."""
 
 
 class Out(Protocol):

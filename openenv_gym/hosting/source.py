@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -162,10 +162,8 @@ class Source:
             FactoryFailed: if its constructor raises.
         """
         extra = {} if render_mode is None else {"render_mode": render_mode}
-        try:
+        with self._attributed():
             return self.host(signature, extra)
-        except FAILURES as error:
-            raise _factory_failed(self.signature.env_id, error, self.factory_name) from error
 
     def building(self, signature: Signature, render_mode: str | None) -> Generator[None, None, HostedEnv]:
         """The same, with a pause after each lane; closed in a pause, it closes what it has built.
@@ -178,16 +176,23 @@ class Source:
         extra = {} if render_mode is None else {"render_mode": render_mode}
         with ExitStack() as built:
             lanes = []
-            try:
-                for _ in range(signature.lanes):
+            for _ in range(signature.lanes):
+                with self._attributed():
                     lanes.append(self.lane(extra))
-                    built.callback(_close_failed, lanes[-1])
-                    yield
+                built.callback(_close_failed, lanes[-1])
+                yield
+            with self._attributed():
                 hosted = self.host(signature, extra, lanes)
-            except FAILURES as error:
-                raise _factory_failed(self.signature.env_id, error, self.factory_name) from error
             built.pop_all()
         return hosted
+
+    @contextmanager
+    def _attributed(self) -> Iterator[None]:
+        """Whatever the constructor raises is the factory's failure."""
+        try:
+            yield
+        except FAILURES as error:
+            raise _factory_failed(self.signature.env_id, error, self.factory_name) from error
 
     @property
     def separable(self) -> bool:

@@ -325,11 +325,11 @@ class EarlyAttachment(Attachment):
             if not ended:
                 return []
             if request.error is None:
-                payloads.append(self._add(request, request.encoded()))
+                payloads += self._add(request, request.encoded)
         else:
             sound = [each for each in done if each.error is None]
             if sound:
-                payloads.append(self._add(request, self._part(request, sound, more=not ended)))
+                payloads += self._add(request, lambda: self._part(request, sound, more=not ended))
         if ended:
             self._end(request)
             if request.error is not None:
@@ -350,15 +350,19 @@ class EarlyAttachment(Attachment):
 
     def _fail(self, request: Open, error: BaseException) -> None:
         if not isinstance(error, OpenEnvGymError):
-            if not isinstance(error, FAILURES):
-                raise error
             error = raised(error, request.kind)
         request.error = request.error or error
         self.over = self.over or isinstance(error, EnvironmentDied)
 
-    def _add(self, request: Open, part: Encoded) -> Any:
+    def _add(self, request: Open, encode: Callable[[], Encoded]) -> list[Any]:
+        """One part more of an answer; none if it cannot be said, which its end tells."""
+        try:
+            part = encode()
+        except FAILURES as error:  # of what the environment gave
+            self._fail(request, error)
+            return []
         request.parts.append(part)
-        return part.payload
+        return [part.payload]
 
     def _end(self, request: Open) -> None:
         request.stop()

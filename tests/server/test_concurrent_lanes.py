@@ -23,6 +23,7 @@ from openenv_gym.errors import (
     InvalidArgument,
     OpenEnvGymError,
     ProtocolViolation,
+    error_from_wire,
 )
 from openenv_gym.types import Rows, Slots
 from openenv_gym.wire.messages import Answer, Hello, Value
@@ -322,6 +323,21 @@ def test_a_lane_whose_process_dies_ends_the_session(parts: bool) -> None:
             assert caught.value.fields == {"exit_code": 7, "during": "step"}
             with pytest.raises(OpenEnvGymError):
                 client.step(None, [1, 1, 1])
+
+
+@pytest.mark.parametrize("what", ["panic", "knot"])
+def test_what_a_lane_does_wrong_ends_no_session(what: str) -> None:
+    with served(slow=True) as server:
+        with EarlyClient.to(server.url, Hello(lanes=2, early=True), timeout=20) as client:
+            for lane in range(2):
+                client.reset([lane], options={"step": what} if lane == 1 else None)
+            client.send_step(slots(1), [1])
+            with pytest.raises(EnvironmentRaised):
+                failure = part(client).rows.failures[0]
+                raise error_from_wire(failure.code, failure.message)
+            client.reset([1])
+            client.send_step(None, [1, 1])
+            assert sorted(lane for answer in all_parts(client) for lane in seen(answer.rows)) == [0, 1]
 
 
 def test_each_lane_has_a_process_of_its_own() -> None:

@@ -182,6 +182,17 @@ def test_an_environment_that_exits_has_raised(road: str, slow: bool, during: str
         assert eventually(lambda: health(server.url)["active_lanes"] == 1)
 
 
+@pytest.mark.parametrize("slow", [False, True], ids=["inline", "own-thread"])
+@pytest.mark.parametrize("isolation", ISOLATIONS)
+def test_what_is_no_exception_is_no_more_than_one(isolation: str, slow: bool) -> None:
+    with served(slow=slow, isolation=isolation) as server, play(server.url, "native") as player:
+        for during in ("reset", "step"):
+            error = refused(player, EnvironmentRaised, **{during: "panic"})
+            assert error.fields["exception"] == "Panic"
+        player.reset()
+        player.step()
+
+
 @pytest.mark.parametrize("isolation", ISOLATIONS)
 @pytest.mark.parametrize("road", ROADS)
 def test_a_constructor_that_exits(road: str, isolation: str, tmp_path: Path) -> None:
