@@ -91,7 +91,7 @@ class EarlyPump:
 
     async def _wait_for_lanes(self, inbox: Inbox) -> None:
         """Wait for what a client that said goodbye has begun: its lanes cannot be closed before."""
-        with suppress(DeadlineExceeded):  # nobody is left to tell
+        with self._house.ending(), suppress(DeadlineExceeded):  # nobody is left to tell
             while self._attachment.open and not self._attachment.over:
                 with suppress(Gone):
                     if await inbox.take() is _RING:

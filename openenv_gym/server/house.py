@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Awaitable, Callable, Generator
-from contextlib import closing
+from collections.abc import Awaitable, Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
@@ -43,6 +43,8 @@ BUILD_SECONDS = 60.0
 """What a constructor may take at least, where steps have a deadline."""
 CLOSE_SECONDS = 10.0
 """What a close may take before its thread is abandoned or its child killed."""
+ROOM_SECONDS = 2.0
+"""For how long who finds no room waits for a session that is ending."""
 
 _log = logging.getLogger("openenv_gym.server")
 _PROBES = 16
@@ -76,6 +78,7 @@ class House:
         self._common: CommonThread | None = None
         self._own_sealed = sealed(source.hosted) if limits.isolation == "process" else b""
         self._abandoned: list[Runner] = []
+        self._endings: set[asyncio.Future[None]] = set()
 
     @property
     def abandoned_threads(self) -> int:
@@ -136,8 +139,29 @@ class House:
                     raise
 
     async def _make_room(self) -> bool:
-        own = self.make_room is not None and await self.make_room()
-        return own or await self.whole.make_room()
+        return await self.make_room_here() or await self.whole.make_room()
+
+    async def make_room_here(self) -> bool:
+        """Whether there is more room here now: a session was evicted, or one that was ending has ended."""
+        if self.make_room is not None and await self.make_room():
+            return True
+        if not self._endings:
+            return False
+        ended, _ = await asyncio.wait(
+            self._endings, timeout=ROOM_SECONDS, return_when=asyncio.FIRST_COMPLETED
+        )
+        return bool(ended)
+
+    @contextmanager
+    def ending(self) -> Iterator[None]:
+        """While a session ends whose client has said goodbye: who finds no room waits a while for it."""
+        ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._endings.add(ended)
+        try:
+            yield
+        finally:
+            self._endings.discard(ended)
+            ended.set_result(None)
 
     async def _build(
         self, source: Source, signature: Signature, render_mode: str | None, name: str, inline: bool
@@ -302,21 +326,22 @@ class House:
         if self.sessions.pop(session.id, None) is None:
             return
         self._steps += session.steps
-        try:
-            await session.runner.run(session.hosted.close, CLOSE_SECONDS)
-        except HostedError as error:
-            _log.warning("session %s: %s", session.id, error)  # its client is gone; nobody else to tell
-            session.runner.stop()
-        except Overdue:
-            _log.warning("session %s: its close took longer than %g s", session.id, CLOSE_SECONDS)
-            self._abandon(session.runner)
-        except BaseException:  # cancelled: the close may still run
-            self._abandon(session.runner)
-            raise
-        else:
-            session.runner.stop()
-        finally:
-            self._free(session.signature.lanes)
+        with self.ending():
+            try:
+                await session.runner.run(session.hosted.close, CLOSE_SECONDS)
+            except HostedError as error:
+                _log.warning("session %s: %s", session.id, error)  # its client is gone; nobody else to tell
+                session.runner.stop()
+            except Overdue:
+                _log.warning("session %s: its close took longer than %g s", session.id, CLOSE_SECONDS)
+                self._abandon(session.runner)
+            except BaseException:  # cancelled: the close may still run
+                self._abandon(session.runner)
+                raise
+            else:
+                session.runner.stop()
+            finally:
+                self._free(session.signature.lanes)
 
     def forsake(self, attachment: Attachment) -> None:
         """End an attachment without waiting for its environment, which may never come to its close."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import closing
 from typing import Any
 
 import pytest
 
-from openenv_gym import Client, OpenEnvVectorEnv, serve_gym
+from openenv_gym import Client, OpenEnvPool, OpenEnvVectorEnv, serve_gym
 from openenv_gym.errors import (
     CapacityReached,
     FactoryFailed,
@@ -15,9 +17,11 @@ from openenv_gym.errors import (
     UnknownSession,
     UnsupportedAutoreset,
 )
+from openenv_gym.server import house
 from openenv_gym.wire.messages import Hello
-from tests.environments import Counter
+from tests.environments import Counter, Sleeper, Trouble
 from tests.served import eventually, health
+from tests.server.troubled import served
 
 
 def test_lanes_are_counted_and_not_sessions() -> None:
@@ -111,3 +115,50 @@ def test_the_typed_view_is_refused_in_the_native_dialect() -> None:
         with pytest.raises(InvalidArgument, match="spoken in JSON"):
             Client.to(server.url, Hello(view="typed"))
         assert health(server.url)["active_lanes"] == 0
+
+
+# who comes while another goes ---------------------------------------------------------------------
+
+
+class Lingering(Sleeper):
+    """Takes its time to close."""
+
+    def close(self) -> None:
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("dialect", ["native", "json"])
+def test_what_was_closed_makes_room_for_the_next(dialect: str) -> None:
+    with serve_gym(Lingering, port=0, block=False, max_lanes=2) as server:
+        for _ in range(3):
+            envs = OpenEnvVectorEnv(server.url, 2, dialect=dialect)
+            envs.reset()
+            envs.close()
+
+
+def test_a_pool_that_is_closed_amid_its_steps_makes_room_too() -> None:
+    with serve_gym(Lingering, port=0, block=False, max_lanes=2) as server:
+        for _ in range(2):
+            with OpenEnvPool(server.url, 2) as pool:
+                pool.reset(options={"seconds": 0.2})
+                pool.send([1, 1])
+
+
+@pytest.mark.slow  # workers start
+def test_room_is_made_in_another_process_too() -> None:
+    with serve_gym(Lingering, port=0, block=False, workers=2, max_lanes=2) as server:
+        for _ in range(4):
+            with closing(OpenEnvVectorEnv(server.url, 2)) as envs:
+                envs.reset()
+
+
+def test_nobody_waits_long_for_what_does_not_close(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(house, "ROOM_SECONDS", 0.05)
+    with served(slow=True, max_lanes=2) as server:  # one lane is held
+        with Client.to(server.url) as client:
+            client.reset(options={"close": "hang"})
+        with pytest.raises(CapacityReached):
+            Client.to(server.url)
+        Trouble.release.set()
+        assert eventually(lambda: health(server.url)["active_lanes"] == 1)
+        Client.to(server.url).close()

@@ -76,7 +76,7 @@ class _Worker:
             case Link() if connection is not None:
                 self._keep(self._serve_link(connection))
             case MakeRoom(ask):
-                self._line.answer(ask, self._make_room())
+                self._line.answer(ask, self._application.house.make_room_here())
             case Report(ask):
                 self._line.answer(ask, self._report())
             case Drain():
@@ -97,10 +97,6 @@ class _Worker:
     async def _serve_link(self, connection: socket.socket) -> None:
         link = await LinkEnd.over(connection)
         await link.serve(self._application.serve_relayed)
-
-    async def _make_room(self) -> bool:
-        make_room = self._application.house.make_room
-        return make_room is not None and await make_room()
 
     async def _report(self) -> object:
         return self._application.house.tally(self._number)
