@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from typing import Any
@@ -16,6 +17,8 @@ from openenv_gym.errors import OpenEnvGymError
 from openenv_gym.version import __version__
 
 __all__ = ["main"]
+
+_STREAMS = {"stdin": 0, "stdout": 1, "stderr": 2}
 
 app = typer.Typer(
     help="Serve Gymnasium environments as OpenEnv servers; play and check any OpenEnv server.",
@@ -47,6 +50,7 @@ app.command("check", short_help="Hold a running server up against OpenEnv's prot
 
 def main() -> None:
     """Run a command; an error that we know ends in one sentence, without a traceback."""
+    _have_streams()
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
@@ -54,6 +58,16 @@ def main() -> None:
     except OpenEnvGymError as error:
         _complain(f"openenv-gym: {error}", "red")
         sys.exit(1)
+
+
+def _have_streams() -> None:
+    """Put the null device where a standard stream is closed: what is opened next would take its place."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STREAMS["stderr"]:
+        continue
+    os.close(descriptor)
+    for name, number in _STREAMS.items():
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "r" if name == "stdin" else "w", closefd=False))
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:

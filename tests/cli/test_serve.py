@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from pathlib import Path
 
@@ -97,3 +98,18 @@ def test_a_token_keeps_others_out(how: str, tmp_path: Path, monkeypatch: pytest.
         monkeypatch.setenv("OPENENV_TOKEN", token)
         OpenEnvGym(server.url).close()
         assert token not in server.output()
+
+
+@pytest.mark.slow  # a server starts
+def test_it_needs_no_standard_streams() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    command = [*serve_command("tests.environments:Counter"), "--port", port]
+    process = subprocess.Popen(["/bin/sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *command])
+    try:
+        with OpenEnvGym(f"http://127.0.0.1:{port}", wait_timeout=30) as env:
+            env.reset()
+    finally:
+        process.terminate()
+        process.wait()
