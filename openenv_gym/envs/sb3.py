@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from openenv_gym.envs.batches import Batches
+from openenv_gym.envs.copies import MadeAnew
 from openenv_gym.envs.vector import OpenEnvVectorEnv
 from openenv_gym.errors import InvalidArgument, MissingExtra, UnsupportedAutoreset
 from openenv_gym.types import Rows
@@ -34,8 +35,10 @@ __all__ = ["OpenEnvVecEnv"]
 _MASKS = "action_masks"
 
 
-class OpenEnvVecEnv(VecEnv):
+class OpenEnvVecEnv(MadeAnew, VecEnv):
     """Lanes served somewhere else, equal to ``DummyVecEnv`` to the bit.
+
+    A copy, by ``deepcopy`` or ``pickle``, has a session of its own, which wants a reset.
 
     Args:
         envs: the URL of a server, or those of several; or lanes, such as

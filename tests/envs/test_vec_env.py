@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import copy
+import pickle
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -217,6 +219,18 @@ def test_what_gymnasium_made_can_be_wrapped_as_well() -> None:
     with closing(OpenEnvVecEnv(made)) as envs:
         assert envs.reset().shape == (2, 4)
     close_servers()
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda envs: pickle.loads(pickle.dumps(envs))])
+def test_a_copy_has_a_session_of_its_own(masked: str, copied: Callable[[Any], Any]) -> None:
+    with closing(OpenEnvVecEnv(masked, 2)) as envs:
+        envs.reset()
+        with closing(copied(envs)) as other:
+            other.reset()
+            other.step(np.zeros(2, int))
+            assert [each.get_attr("at") for each in (envs, other)] == [[0, 0], [1, 1]]
+        envs.step(np.zeros(2, int))
+        assert envs.get_attr("at") == [1, 1]
 
 
 def test_what_cannot_be_one_is_refused(masked: str) -> None:
