@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from typing import Any, Self, TypeAlias
 
 from openenv_gym.client.endings import ended_by_close, lost
@@ -174,11 +175,14 @@ class AsgiTransport:
             raise Closed("the connection was closed by you")
         return self._loop.run_until_complete(self._connection.receive(timeout))
 
-    def close(self) -> None:
+    def close(self, last: Any = None) -> None:
         """Disconnect, let the application finish, and close the loop; may be called twice."""
         if self._loop.is_closed():
             return
         try:
+            if last is not None:
+                with suppress(OpenEnvGymError):  # it has ended already
+                    self._connection.post(last)
             self._loop.run_until_complete(self._connection.close())
         finally:
             self._loop.close()

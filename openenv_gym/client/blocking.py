@@ -263,14 +263,7 @@ class Client:
 
     def close(self) -> None:
         """End the session; may be called twice."""
-        try:
-            goodbye = self.protocol.close()
-            if goodbye is not None:
-                self._transport.send(goodbye)
-        except OpenEnvGymError:
-            pass  # the other end is gone; so is the session
-        finally:
-            self._transport.close()
+        self._transport.close(self.protocol.close())
 
     def abandon(self) -> None:
         """Let go of a session that belongs to the parent of this process."""

@@ -70,8 +70,8 @@ class Transport(Protocol):
     def receive(self, timeout: float | None = None) -> Any:
         """The next message. Raises ``ServerClosed``, ``ConnectionLost`` or ``DeadlineExceeded``."""
 
-    def close(self) -> None:
-        """Say goodbye and let go; may be called twice."""
+    def close(self, last: Any = None) -> None:
+        """Say goodbye, behind a last message, and let go; may be called twice."""
 
     def abandon(self) -> None:
         """Let go without a word: of a lost connection, or of what belongs to the parent of a forked child."""
@@ -122,7 +122,7 @@ class SocketTransport:
         self._frames = FrameReader(max_bytes)
         self._fragments: list[bytes] = []
         self._text = False
-        self._goodbye = False
+        self._goodbye = self._waits = False
         may_look = _CAN_LOOK and not uri.secure and len(os.sched_getaffinity(0)) > beside + 1
         self._lookout = Lookout(_LONGEST_SECONDS if may_look else 0.0)
         self.subprotocol: str | None = None
@@ -185,21 +185,15 @@ class SocketTransport:
         """Send text or bytes; the buffer may be reused on return."""
         if self._protocol.state is not State.OPEN:
             raise self._ended()
-        frame = (
-            Frame(Opcode.BINARY, message)
-            if type(message) is not str
-            else Frame(Opcode.TEXT, message.encode())
-        )
         try:
-            self._socket.sendall(frame.serialize(mask=True))
+            self._socket.sendall(_frame(message).serialize(mask=True))
         except OSError as error:
             raise self._last_words(error) from error
 
     def receive(self, timeout: float | None = None) -> Any:
         """The next message: text, or bytes that the caller owns."""
         if timeout != self._timeout:
-            self._timeout = timeout
-            self._socket.settimeout(timeout)
+            self._set_timeout(timeout)
         while True:
             try:
                 message = self._frames.take()
@@ -212,6 +206,7 @@ class SocketTransport:
                     continue
             except UnicodeDecodeError as error:
                 raise ProtocolViolation(f"the server sent text that is none: {error}") from error
+            self._waits = True
             try:
                 count = self._fill()
             except (BlockingIOError, ssl.SSLWantReadError) as error:
@@ -222,9 +217,20 @@ class SocketTransport:
                 raise DeadlineExceeded(f"no answer in {timeout:g} seconds", timeout=timeout) from error
             except OSError as error:
                 raise self._ended(error) from error
+            finally:
+                self._waits = False
+            if self._goodbye:  # another thread has closed it
+                raise self._ended()
             if not count:
                 self._protocol.receive_eof()
                 raise self._ended()
+
+    def _set_timeout(self, timeout: float | None) -> None:
+        try:
+            self._socket.settimeout(timeout)
+        except OSError as error:  # there is no descriptor any more
+            raise self._ended(error) from error
+        self._timeout = timeout
 
     def _fill(self) -> int:
         """Receive what has come; 0 at the end of the stream."""
@@ -335,9 +341,8 @@ class SocketTransport:
         except DeadlineExceeded:
             return None
         finally:
-            self._timeout = None
-            if self._socket.fileno() >= 0:
-                self._socket.settimeout(None)  # or a long message could not be sent
+            with suppress(OpenEnvGymError):  # closed; whoever uses it next is told
+                self._set_timeout(None)  # or a long message could not be sent
 
     @property
     def holds(self) -> bool:
@@ -349,22 +354,29 @@ class SocketTransport:
         """The descriptor, to wait on several connections once nothing is to be received now."""
         return self._socket.fileno()
 
-    def close(self) -> None:
-        """Say goodbye and let go; may be called twice."""
+    def close(self, last: Any = None) -> None:
+        """Say goodbye, behind a last message, and let go; may be called twice.
+
+        Another thread that waits for an answer is told; it does not touch the library any more.
+        """
         if self._goodbye:
             return
-        self._goodbye = True
+        awaited, self._goodbye = self._waits, True
         self._farewell.detach()
         try:
             if self._protocol.state is State.OPEN:
                 self._socket.settimeout(1.0)
+                if last is not None:
+                    self._socket.sendall(_frame(last).serialize(mask=True))
                 self._protocol.send_close(1000)
                 self._flush()
-                while self._protocol.close_rcvd is None and self._feed():
+                while not awaited and self._protocol.close_rcvd is None and self._feed():
                     continue
         except OSError:
             pass  # it was gone already, which is what was wanted
         finally:
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)  # wakes a thread that waits for an answer
             self._socket.close()
 
     def abandon(self) -> None:
@@ -374,6 +386,11 @@ class SocketTransport:
         descriptor = self._socket.detach()
         if descriptor >= 0:  # not closed already
             os.close(descriptor)
+
+
+def _frame(message: Any) -> Frame:
+    """A whole message."""
+    return Frame(Opcode.BINARY, message) if type(message) is not str else Frame(Opcode.TEXT, message.encode())
 
 
 def _say_goodbye(connection: socket.socket) -> None:

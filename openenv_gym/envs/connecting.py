@@ -89,7 +89,11 @@ def check_restarts(url: str, signature: Signature) -> None:
 
 
 def successor(
-    url: str, connect: Callable[[], SessionT], signature: Signature, cause: OpenEnvGymError | None
+    url: str,
+    connect: Callable[[], SessionT],
+    signature: Signature,
+    cause: OpenEnvGymError | None,
+    check_open: Callable[[], None],
 ) -> SessionT:
     """A session in the place of one that was lost.
 
@@ -98,13 +102,16 @@ def successor(
         connect: begins a session.
         signature: of the one that was lost.
         cause: how it was lost.
+        check_open: raises if nobody wants one any more: another thread may close what this one waits for.
 
     Raises:
         OpenEnvGymError: if there is none, or what it serves is something else; ``cause`` is its cause.
     """
     try:
+        check_open()
         session = connect()
         try:
+            check_open()
             joint_signature([url] * 2, [signature, session.signature])
         except BaseException:  # Ctrl-C, too: nobody else could close it
             session.close()

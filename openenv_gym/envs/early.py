@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openenv_gym.client.early import EarlyClient
-from openenv_gym.envs.fields import FieldsLanes
+from openenv_gym.envs.fields import FieldsLanes, Selector
 from openenv_gym.envs.recovery import Recovery
 from openenv_gym.envs.spread import naming
 from openenv_gym.errors import InvalidArgument
@@ -51,6 +51,7 @@ class EarlyLanes:
         self._url, self._client = url, client
         self.lanes = range(first, first + client.signature.lanes)
         self._under_way: dict[int, set[int]] = {}
+        self._question = 0
         self.value: Value | None = None
         try:
             self.signature = self._checked()
@@ -96,6 +97,7 @@ class EarlyLanes:
         self.value = None
         with naming(self._url):
             self._client.ask_state(lane - self.lanes.start)
+        self._question = self._client.protocol.newest
 
     def receive(self, *, wait: bool) -> Rows | None:
         """Rows that have come; ``None`` if there are none yet, or a value has come that was waited for.
@@ -112,6 +114,8 @@ class EarlyLanes:
                 if rows is not None:
                     return rows
             elif isinstance(answer, Value):
+                if answer.seq != self._question:
+                    continue  # whoever asked for it was told of an error meanwhile
                 self.value = answer
                 if wait:
                     return None
@@ -229,8 +233,10 @@ Early = EarlyLanes | EarlyFields
 
 def wait_for(servers: Sequence[Early], timeout: float | None) -> None:
     """Wait until something has come from one of the servers, none of which has anything more now."""
-    with selectors.DefaultSelector() as selector:
-        for server in servers:
-            for descriptor in server.filenos():
-                selector.register(descriptor, selectors.EVENT_READ)
+    descriptors = [descriptor for server in servers for descriptor in server.filenos()]
+    if min(descriptors, default=-1) < 0:
+        return  # another thread has closed one, or taken what was due
+    with Selector() as selector:
+        for descriptor in descriptors:
+            selector.register(descriptor, selectors.EVENT_READ)
         selector.select(timeout)

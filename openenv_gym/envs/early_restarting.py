@@ -25,7 +25,7 @@ from openenv_gym.envs.gathering import taken
 from openenv_gym.envs.known import Spaces
 from openenv_gym.envs.options import Options
 from openenv_gym.envs.recovery import Recovery, is_loss
-from openenv_gym.errors import OpenEnvGymError, ProtocolViolation
+from openenv_gym.errors import Closed, OpenEnvGymError, ProtocolViolation
 from openenv_gym.types import Rows
 from openenv_gym.wire.messages import Answer, Hello
 
@@ -81,6 +81,7 @@ class EarlyRestarting(EarlyLanes):
     """
 
     def __init__(self, url: str, client: EarlyClient, first: int, connect: Callable[[], EarlyClient]) -> None:
+        self._closed = False
         super().__init__(url, client, first)
         self._connect = connect
         self._recovery = Recovery(self.signature, first)
@@ -189,7 +190,7 @@ class EarlyRestarting(EarlyLanes):
         """Begin another session, if this one is over, and ask in it for what is due."""
         if not self._over:
             return
-        client = successor(self._url, self._connect, self.signature, self._cause)
+        client = successor(self._url, self._connect, self.signature, self._cause, self._check_open)
         self._client.close()
         self._client, self._over = client, False
         due, self._under_way = self._under_way, {}
@@ -204,6 +205,15 @@ class EarlyRestarting(EarlyLanes):
             self.send_reset([named[place] for place in places], own, options)
         if self._asking is not None and self.value is None:
             super().ask_state(self._asking)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise Closed("this pool was closed; make a new one")
+
+    def close(self) -> None:
+        """End the session; no other follows it."""
+        self._closed = True
+        super().close()
 
 
 def _native(url: str, connect: Callable[[], EarlyClient | FieldsLanes]) -> EarlyClient:

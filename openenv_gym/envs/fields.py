@@ -26,7 +26,10 @@ from openenv_gym.wire.codecs.json import FieldRows
 from openenv_gym.wire.codecs.native import NativeCodec
 from openenv_gym.wire.messages import Answer
 
-__all__ = ["FieldsLanes"]
+__all__ = ["FieldsLanes", "Selector"]
+
+Selector: type[selectors.BaseSelector] = getattr(selectors, "PollSelector", selectors.DefaultSelector)
+"""Waits on several connections; epoll would sleep on when another thread closes one of them."""
 
 
 class FieldsLanes(Several[FieldsLane]):
@@ -157,13 +160,13 @@ class FieldsLanes(Several[FieldsLane]):
                 readable = self._readable(due, None if wait else 0.0)
                 if not readable:
                     return None
-                ready = [lane for lane in due if lane.client.fileno() in readable]
+                ready = [lane for lane in due if lane.client.fileno() in readable or lane.client.holds]
         return self._rows(whole, dense=False)
 
     @staticmethod
     def _readable(lanes: Sequence[FieldsLane], timeout: float | None) -> set[int]:
-        """The descriptors of the lanes for which something has come."""
-        with selectors.DefaultSelector() as selector:
+        """The descriptors of the lanes for which something has come, or that another thread has closed."""
+        with Selector() as selector:
             for lane in lanes:
                 selector.register(lane.client.fileno(), selectors.EVENT_READ)
             return {key.fd for key, _ in selector.select(timeout)}

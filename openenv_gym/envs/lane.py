@@ -278,7 +278,8 @@ class FieldsLane:
             self.reset()
 
     def close(self) -> None:
-        """End the session."""
+        """End the session; no other follows it."""
+        self._connect = None
         self.client.close()
 
     def abandon(self) -> None:

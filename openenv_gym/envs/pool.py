@@ -14,6 +14,7 @@ Of a stock OpenEnv server each lane is a connection of its own, whose row comes 
 
 from __future__ import annotations
 
+import os
 import ssl
 import time
 from collections import deque
@@ -33,6 +34,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from openenv_gym.client.proxies import ProxyChoice
 from openenv_gym.client.resuming import RESUME_SECONDS
+from openenv_gym.client.waiting import check_seconds
 from openenv_gym.envs.batches import error_of, outcomes
 from openenv_gym.envs.copies import MadeAnew
 from openenv_gym.envs.early import Early, wait_for
@@ -43,7 +45,7 @@ from openenv_gym.envs.known import Spaces, tell_assumptions
 from openenv_gym.envs.observations import RowReader
 from openenv_gym.envs.options import Options, hello_for
 from openenv_gym.envs.spread import ActionCheck, blocks, joint_signature
-from openenv_gym.errors import Closed, DeadlineExceeded, InvalidArgument, OutOfTurn
+from openenv_gym.errors import Closed, DeadlineExceeded, InvalidArgument, OutOfTurn, ResetNeeded
 from openenv_gym.spaces import concatenated, layout_of, split
 from openenv_gym.types import Phase, Rows, renumbered
 
@@ -72,7 +74,8 @@ class OpenEnvPool(MadeAnew):
 
     In ``NextStep`` mode, which is EnvPool's, the step after the end of an episode resets the lane, with
     its action ignored; in the others as :class:`OpenEnvVectorEnv` does it. A copy, by ``deepcopy`` or
-    ``pickle``, has sessions of its own, which want a reset. A context manager that closes them.
+    ``pickle``, has sessions of its own, which want a reset. A context manager that closes them. It is for
+    one thread at a time; another may close it.
 
     Args:
         url: of the server; or those of several that serve the same, over which the lanes are spread in
@@ -178,11 +181,13 @@ class OpenEnvPool(MadeAnew):
             on_failure=on_failure,
         )
         hello = hello_for(num_envs, mode, exact=False, options=options, early=True)
+        check_seconds("timeout", timeout, or_none_at_all=True)
         size = num_envs if batch_size is None else batch_size
         if type(size) is not int or not 1 <= size <= num_envs:
             raise InvalidArgument(f"batch_size is a whole number from 1 to {num_envs}, not {size!r:.40}")
         self._servers: list[Early] = []
         self._closed = False
+        self._pid = os.getpid()
         urls = [url] if isinstance(url, str) else list(url)
         try:
             for each, block in zip(urls, blocks(num_envs, len(urls)), strict=True):
@@ -279,10 +284,11 @@ class OpenEnvPool(MadeAnew):
             ServerClosed: if a server has ended its session.
             ConnectionLost: if a connection broke.
         """
-        self._check_open()
+        check_seconds("timeout", timeout, or_none_at_all=True)
         timeout = self._timeout if timeout is None else timeout
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
+            self._check_open()  # another thread may close it meanwhile
             if self._failures:
                 raise self._failures.popleft()
             if len(self._ready) >= self.batch_size:
@@ -353,11 +359,16 @@ class OpenEnvPool(MadeAnew):
     def _check_open(self) -> None:
         if self._closed:
             raise Closed("this pool was closed; make a new one")
+        if os.getpid() != self._pid:
+            raise ResetNeeded("this pool belongs to the process that made it; a forked child makes its own")
 
     def _checked(self, env_ids: ArrayLike | None) -> NDArray[np.int32]:
         if env_ids is None:
             return np.arange(self.num_envs, dtype=np.int32)
-        lanes = np.asarray(env_ids)
+        try:
+            lanes = np.asarray(env_ids)
+        except ValueError:  # lists of unequal lengths
+            lanes = np.empty(0)
         sound = lanes.ndim == 1 and len(lanes) and np.issubdtype(lanes.dtype, np.integer)
         if not sound or lanes.min() < 0 or lanes.max() >= self.num_envs or len(np.unique(lanes)) < len(lanes):
             raise InvalidArgument(
@@ -403,6 +414,7 @@ class OpenEnvPool(MadeAnew):
             rows = server.receive(wait=wait)
         except BaseException:  # Ctrl-C, too, which ends the session
             self._lanes[list(server.given_up())] = _Lane.IDLE
+            self._check_open()  # that another thread has closed it explains the rest
             raise
         if rows is None:
             return False

@@ -9,7 +9,7 @@ from openenv_gym.client.endings import SESSION_OVER
 from openenv_gym.envs.connecting import successor
 from openenv_gym.envs.lanes import Lanes
 from openenv_gym.envs.recovery import FAILURES_IN_A_ROW, Recovery, is_loss
-from openenv_gym.errors import OpenEnvGymError
+from openenv_gym.errors import Closed, OpenEnvGymError
 from openenv_gym.types import Rows, Slots
 
 __all__ = ["Restarting"]
@@ -36,7 +36,7 @@ class Restarting:
         self.signature = self._lanes.signature
         self._every = list(range(self.signature.lanes))
         self._recovery = Recovery(self.signature, first)
-        self._over = False
+        self._over = self._closed = False
         self._cause: OpenEnvGymError | None = None
         self._begun: Rows | None = None
         self._asked: tuple[Any, Any, Any] | None = None
@@ -145,7 +145,7 @@ class Restarting:
         """The session; another if it is over."""
         if not self._over:
             return self._lanes
-        lanes = successor(self._url, self._connect, self.signature, self._cause)
+        lanes = successor(self._url, self._connect, self.signature, self._cause, self._check_open)
         past, self._lanes = self._lanes, lanes
         self._sent, self._received = self._sent + past.sent, self._received + past.received
         if self._microseconds is not None:
@@ -193,8 +193,13 @@ class Restarting:
         """A method or attribute that the operator offers."""
         return self._ask(lambda there: there.call(name, *args, lane=lane))
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise Closed("this environment was closed; make a new one")
+
     def close(self) -> None:
-        """End the session."""
+        """End the session; no other follows it."""
+        self._closed = True
         self._lanes.close()
 
     def abandon(self) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from openenv_gym import AsyncClient, OpenEnvGym, OpenEnvGymError, OpenEnvVectorEnv
+from openenv_gym import AsyncClient, OpenEnvGym, OpenEnvGymError, OpenEnvPool, OpenEnvVectorEnv
 from openenv_gym.envs.serving import GymServer
 from openenv_gym.errors import Closed, ResetNeeded
 from tests.client.conftest import OpenClient
@@ -66,6 +66,22 @@ def test_a_forked_child_cannot_use_lanes_and_does_no_harm(cartpole: GymServer, d
     in_child(work)
     assert envs.step(np.zeros(3, int))[1].tolist() == [1.0, 1.0, 1.0]
     envs.close()
+
+
+@pytest.mark.parametrize("dialect", ["native", "json"])
+def test_a_forked_child_cannot_use_a_pool_and_does_no_harm(cartpole: GymServer, dialect: str) -> None:
+    pool = OpenEnvPool(cartpole.url, 2, dialect=dialect)
+    pool.reset(seed=0)
+    pool.send([0, 0])
+
+    def work() -> None:
+        for use in (pool.recv, pool.async_reset, lambda: pool.send([0, 0]), lambda: pool.state(0)):
+            expect(ResetNeeded, use)
+        pool.close()
+
+    in_child(work)
+    assert pool.recv()[1].tolist() == [1.0, 1.0]
+    pool.close()
 
 
 def test_a_forked_child_cannot_use_a_client_and_does_no_harm(

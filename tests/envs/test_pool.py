@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
 from typing import Any
@@ -35,7 +36,7 @@ from tests.environments import Turnstile
 from tests.envs.catalogue import World
 from tests.envs.worlds import Menagerie
 from tests.fidelity import assert_same_vector_play
-from tests.served import eventually
+from tests.served import eventually, health
 from tests.typed import Counting
 
 MODES = list(AutoresetMode)[:2]
@@ -238,7 +239,7 @@ def test_seeds_reach_their_lanes(urls: list[str], dialect: str) -> None:
             )
 
 
-@pytest.mark.parametrize("ids", [[], [4], [-1], [1, 1], [0.5], 2, ["one"]], ids=str)
+@pytest.mark.parametrize("ids", [[], [4], [-1], [1, 1], [0.5], 2, ["one"], [[0], [1, 2]]], ids=str)
 def test_lanes_that_cannot_be_are_refused(urls: list[str], ids: Any) -> None:
     with OpenEnvPool(urls[0], 4) as pool:
         with pytest.raises(InvalidArgument, match="env_ids are different whole numbers from 0 to 3"):
@@ -295,6 +296,49 @@ def test_the_end_of_one_server_is_told_and_the_other_goes_on(urls: list[str], di
         assert f"from the server at {dying.url}" in caught.value.__notes__
         pool.send(ONES[:1], [0])
         assert of(pool.recv()) == [0]
+
+
+def test_a_state_is_of_the_lane_that_was_asked_for(urls: list[str]) -> None:
+    with begun(urls[0], 3, 1) as pool:
+        pool.step([1], [2])
+        pool.async_reset([0], seed=[-1])
+        with pytest.raises(InvalidArgument, match="a seed is"):
+            pool.state(1)  # whose answer is not taken
+        assert [pool.state(lane)["step_count"] for lane in (2, 1, 2)] == [1, 0, 1]
+
+
+@pytest.mark.parametrize("timeout", [-1, float("nan"), float("inf"), True, "soon"])
+def test_what_is_no_time_is_refused(urls: list[str], timeout: Any) -> None:
+    with pytest.raises(InvalidArgument, match="timeout is 0 or more seconds"):
+        OpenEnvPool(urls[0], 2, timeout=timeout)
+    with OpenEnvPool(urls[0], 2) as pool:
+        with pytest.raises(InvalidArgument, match="timeout is 0 or more seconds"):
+            pool.recv(timeout=timeout)
+
+
+@pytest.mark.parametrize("on_failure", ["raise", "restart"])
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("servers", [1, 2])
+def test_another_thread_may_close_it(urls: list[str], servers: int, dialect: str, on_failure: str) -> None:
+    pool = begun(urls[:servers], 2, 2, dialect=dialect, on_failure=on_failure)
+    Turnstile.stop(1, 2)
+    pool.send(ONES[:2])
+    caught: list[BaseException] = []
+
+    def receive() -> None:
+        try:
+            pool.recv()
+        except BaseException as error:
+            caught.append(error)
+
+    receiving = threading.Thread(target=receive)
+    receiving.start()
+    assert not eventually(lambda: not receiving.is_alive(), seconds=0.05)
+    pool.close()
+    receiving.join(10)
+    through(0, 1)
+    assert [type(error) for error in caught] == [Closed]
+    assert eventually(lambda: all(health(url)["sessions"] == 0 for url in urls))
 
 
 def test_a_closed_pool_says_so(urls: list[str]) -> None:
