@@ -1,9 +1,9 @@
 """What do more server processes bring? ``python -m benchmarks.scaling``.
 
 A microsecond environment in many lanes, with all of its cost in Python: first one and two workers behind
-two connections, beside what Gymnasium does in process and with a process a lane; then the same lanes
-behind many connections, and how evenly the server spreads these over its workers. The client is one
-process, and takes a core to itself once the server is fast enough.
+two connections, two of them each on a core of its own as well, beside what Gymnasium does in process and
+with a process a lane; then the same lanes behind many connections, and how evenly the server spreads these
+over its workers. The client is one process, and takes a core to itself once the server is fast enough.
 """
 
 from __future__ import annotations
@@ -35,11 +35,12 @@ def workers(lanes: int = 256) -> Case:
             Lanes("AsyncVectorEnv", async_vector(ENV_ID, lanes), actions),
             SpreadLanes("ours, 1 worker", ENV_ID, actions, workers=1, connections=2),
             SpreadLanes("ours, 2 workers", ENV_ID, actions, workers=2, connections=2),
+            SpreadLanes("ours, 2 pinned", ENV_ID, actions, workers=2, connections=2, pin_workers=True),
         ),
-        targets=(
-            Target("ours, 2 workers", "SyncVectorEnv", at_least=1.4),
-            Target("ours, 2 workers", "AsyncVectorEnv", at_least=12.0),
-            Target("ours, 2 workers", "ours, 1 worker", at_least=1.6),
+        targets=tuple(
+            Target(ours, other, at_least=ratio)
+            for ours in ("ours, 2 workers", "ours, 2 pinned")
+            for other, ratio in (("SyncVectorEnv", 1.4), ("AsyncVectorEnv", 12.0), ("ours, 1 worker", 1.6))
         ),
     )
 

@@ -31,7 +31,7 @@ SCALING = replace(
 SLOW = replace(slow.SLOW, cases=(partial(slow.batch, 16, 4), partial(slow.few, 4)))
 SESSIONS = replace(sessions.SESSIONS, cases=(sessions.cartpole,))
 CROWD = replace(sessions.SESSIONS, cases=(partial(sessions.crowd, 30),))
-SPREAD = {"atari": [[1, 1], [1, 1]], "scaling": [[2], [1, 1], [2, 2, 2, 2]]}
+SPREAD = {"atari": [[1, 1], [1, 1]], "scaling": [[2], [1, 1], [1, 1], [2, 2, 2, 2]]}
 """Connections at each worker, of what has several."""
 
 
