@@ -366,6 +366,7 @@ class House:
         """Let the thread end that sessions share, if there is one."""
         if self._common is not None:
             self._common.end()
+            self._common = None
 
 
 async def _build_in_turns(building: Generator[None, None, HostedEnv]) -> HostedEnv:

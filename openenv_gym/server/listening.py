@@ -107,6 +107,7 @@ class _Uvicorn(uvicorn.Server):
                 await asyncio.wait_for(told.wait(), _TICK_SECONDS)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self.application.house.closing = False  # an application may be served again
         await super().startup(sockets)
         self.started_event.set()
         if self.begin is not None:

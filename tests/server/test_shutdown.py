@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
-from openenv_gym import AsyncClient, Client, serve_gym
+from openenv_gym import AsyncClient, Client, OpenEnvClient, create_app, serve_gym
 from openenv_gym.errors import ConnectFailed, ServerClosed
 from openenv_gym.wire.messages import Hello
+from tests import web
 from tests.environments import Sleeper
 from tests.served import ServerProcess, can_listen, eventually, serve_command
+from tests.typed import Count, Counted, Counting
 
 QUICK_SECONDS = 8.0
 """Less than a server waits for steps that still run."""
@@ -173,3 +175,19 @@ def test_ctrl_c_without_clients() -> None:
     with ServerProcess(serve_command("CartPole-v1")) as server:
         server.interrupt()
         assert_ended(server)
+
+
+class OneThread(Counting):
+    """Of which all instances live on one thread."""
+
+    REQUIRES_SINGLE_THREAD_EXECUTOR = True
+
+
+@pytest.mark.parametrize("environment", [Counting, OneThread])
+def test_an_application_is_served_again(environment: type[Counting]) -> None:
+    application = create_app(environment, Count, Counted, max_concurrent_envs=4)
+    for _ in range(2):
+        with serve_gym(application, port=0, block=False) as server:
+            with OpenEnvClient(server.url).sync() as client:
+                assert client.reset(seed=4).observation["total"] == 4
+            assert web.post(f"{server.url}/reset", json={"seed": 4}).json()["observation"]["total"] == 4
