@@ -44,6 +44,7 @@ from openenv_gym.envs.infos import vector_infos
 from openenv_gym.envs.known import Spaces, tell_assumptions
 from openenv_gym.envs.observations import RowReader
 from openenv_gym.envs.options import Options, hello_for
+from openenv_gym.envs.place import place_of
 from openenv_gym.envs.spread import ActionCheck, blocks, joint_signature
 from openenv_gym.errors import Closed, DeadlineExceeded, InvalidArgument, OutOfTurn, ResetNeeded
 from openenv_gym.spaces import concatenated, layout_of, split
@@ -199,6 +200,7 @@ class OpenEnvPool(MadeAnew):
             self.close()
             raise
         self.inference = spaces.inference
+        self._place = place_of(signature, urls)
         self.num_envs, self.batch_size = num_envs, size
         self.metadata = {**signature.metadata, "autoreset_mode": AutoresetMode(signature.autoreset)}
         self.single_observation_space = signature.observation_spaces[0]
@@ -213,6 +215,11 @@ class OpenEnvPool(MadeAnew):
         self._lanes = np.full(num_envs, _Lane.IDLE, np.uint8)
         self._ready: deque[_Arrival] = deque()
         self._failures: deque[Exception] = deque()
+
+    def __repr__(self) -> str:
+        if not hasattr(self, "_place"):
+            return object.__repr__(self)
+        return f"{type(self).__name__}({self._place}, num_envs={self.num_envs}, batch_size={self.batch_size})"
 
     def async_reset(
         self,

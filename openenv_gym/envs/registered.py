@@ -10,10 +10,10 @@ import inspect
 import weakref
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from gymnasium.envs.registration import EnvSpec
 
+from openenv_gym.client.addresses import without_user
 from openenv_gym.envs.arguments import address_of, environment_arguments
 from openenv_gym.envs.embedded import Lease, lease_application, lease_environment
 from openenv_gym.envs.registration import SERVERS
@@ -233,11 +233,5 @@ def _without_secrets(spec: EnvSpec) -> EnvSpec:
     spec.kwargs = {name: value for name, value in spec.kwargs.items() if name not in _SECRET}
     for name in ("base_url", "proxy"):
         if isinstance(address := spec.kwargs.get(name), str):
-            spec.kwargs[name] = _without_user(address)
+            spec.kwargs[name] = without_user(address)
     return spec
-
-
-def _without_user(address: str) -> str:
-    """An address without a user and a password."""
-    host = urlsplit(address).netloc
-    return address.replace(host, host.rpartition("@")[2], 1) if "@" in host else address

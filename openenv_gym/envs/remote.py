@@ -23,6 +23,7 @@ from openenv_gym.envs.connecting import lanes_at
 from openenv_gym.envs.known import Spaces, tell_assumptions
 from openenv_gym.envs.lanes import Lanes
 from openenv_gym.envs.options import Options, hello_for
+from openenv_gym.envs.place import place_of
 from openenv_gym.envs.restarting import Restarting
 from openenv_gym.envs.spread import Spread, blocks
 from openenv_gym.envs.stats import Stats
@@ -69,6 +70,7 @@ class Remote:
         self._seconds = self._started = 0.0
         self._episode_id: str | None = None
         urls = [url] if isinstance(url, str) else list(url)
+        self._urls = urls
         options = replace(options, beside=len(urls) - 1)
         parts: list[Lanes] = []
         try:
@@ -90,6 +92,11 @@ class Remote:
     def signature(self) -> Signature:
         """What is known of the environment."""
         return self._lanes.signature
+
+    @property
+    def place(self) -> str:
+        """What is played and where, for whoever prints a face: ``CartPole-v1 at http://127.0.0.1:8000``."""
+        return place_of(self.signature, self._urls)
 
     @property
     def lanes(self) -> Lanes:

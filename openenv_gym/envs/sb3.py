@@ -83,6 +83,11 @@ class OpenEnvVecEnv(MadeAnew, VecEnv):
             raise
         self._masks: list[Any] = [None] * self.num_envs
 
+    def __repr__(self) -> str:
+        if not hasattr(self, "_masks"):
+            return object.__repr__(self)
+        return f"{type(self).__name__}({self._batches.remote.place}, num_envs={self.num_envs})"
+
     @property
     def inference(self) -> Inference | None:
         """What was concluded of a server that does not say its spaces, once for all lanes."""

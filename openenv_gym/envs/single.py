@@ -168,6 +168,13 @@ class OpenEnvGym(MadeAnew, AtariManners, gymnasium.Env[Any, Any]):
         self._offered, self._constants = frozenset(signature.calls), signature.constants
         self._infos = NO_INFOS
 
+    def __repr__(self) -> str:
+        if not hasattr(self, "_remote"):
+            return object.__repr__(self)
+        return f"<{type(self).__name__}<{self._remote.place}>>"
+
+    __str__ = __repr__  # which gymnasium's wrappers show
+
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:

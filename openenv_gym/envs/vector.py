@@ -151,6 +151,11 @@ class OpenEnvVectorEnv(MadeAnew, VectorEnv[Any, Any, Any]):
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._vector = signature.vector
 
+    def __repr__(self) -> str:
+        if not hasattr(self, "_vector"):
+            return object.__repr__(self)
+        return f"{type(self).__name__}({self._batches.remote.place}, num_envs={self.num_envs})"
+
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:

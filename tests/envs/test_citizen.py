@@ -13,9 +13,10 @@ import pytest
 from gymnasium.utils import seeding
 from gymnasium.wrappers import TimeLimit
 
-from openenv_gym import OpenEnvGym, OpenEnvVectorEnv, serve_gym
+from openenv_gym import OpenEnvGym, OpenEnvPool, OpenEnvVectorEnv, serve_gym
 from openenv_gym.envs.known import Spaces
 from openenv_gym.envs.options import Options
+from openenv_gym.envs.place import place_of
 from openenv_gym.envs.remote import Remote
 from tests.environments import Sleeper
 from tests.fidelity import assert_identical
@@ -162,3 +163,31 @@ def test_sb3_is_content(url: str) -> None:
 
     with closing(OpenEnvGym(url)) as env:
         check_env(env)
+
+
+# what it shows of itself
+
+
+def test_a_face_says_what_it_plays_and_where(url: str) -> None:
+    spelled = url.replace("//", "//name:sesame@")
+    with (
+        closing(OpenEnvGym(url)) as env,
+        closing(OpenEnvVectorEnv([spelled, spelled], 3)) as envs,
+        OpenEnvPool(url, 3, 2) as pool,
+    ):
+        assert repr(env) == str(env) == f"<OpenEnvGym<CartPole-v1 at {url}>>"
+        assert str(TimeLimit(env, 5)) == f"<TimeLimit<OpenEnvGym<CartPole-v1 at {url}>>>"
+        assert repr(envs) == str(envs) == f"OpenEnvVectorEnv(CartPole-v1 at {url}, num_envs=3)"
+        assert repr(pool) == f"OpenEnvPool(CartPole-v1 at {url}, num_envs=3, batch_size=2)"
+    assert "CartPole-v1" in repr(env) and "CartPole-v1" in repr(envs)  # closed, too
+
+
+@pytest.mark.parametrize("make", [OpenEnvGym, OpenEnvVectorEnv, OpenEnvPool])
+def test_a_face_that_was_never_made_can_be_printed(make: Any) -> None:
+    assert make.__name__ in repr(make.__new__(make))
+
+
+def test_of_many_servers_a_few_are_named(url: str) -> None:
+    with closing(session(url)) as remote:
+        said = place_of(remote.signature, [f"http://{host}" for host in "abcde"])
+    assert said == "CartPole-v1 at http://a, http://b, http://c and 2 more"

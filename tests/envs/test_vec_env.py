@@ -145,6 +145,7 @@ def test_masks_are_those_of_what_is_to_move_now(masked: str) -> None:
 
 def test_calls_reach_the_lanes_that_are_named(masked: str) -> None:
     with closing(OpenEnvVecEnv(masked, 2)) as envs:
+        assert repr(envs) == f"OpenEnvVecEnv(Masked at {masked}, num_envs=2)"
         envs.reset()
         envs.step(np.zeros(2, np.int64))
         assert envs.env_method("score", 5, indices=1) == [5]
