@@ -85,7 +85,7 @@ def main() -> None:
         ("play", "cartpole"),
         ("rollout", "HalfCheetah-v5"),
         ("rollout", "http://127.0.0.1:9"),
-        ("serve", "LunarLander-v3", "--kwargs", "{continuous}"),
+        ("serve", "LunarLander-v3", "--env-kwargs", "{continuous}"),
     )
     draw("errors", "\n\n".join(shown(*each) for each in mistakes))
 

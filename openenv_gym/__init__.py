@@ -2,8 +2,9 @@
 
 ``serve_gym`` lifts an environment into an OpenEnv server; ``OpenEnvGym`` and ``OpenEnvVectorEnv``
 wrap a server back into Gymnasium's interfaces, and so do the ids that importing this package registers,
-``openenv/gym`` and others. ``OpenEnvPool`` gives lanes as they get ready. ``OpenEnvClient`` plays any
-server in OpenEnv's fields.
+``openenv/gym`` and others. ``OpenEnvPool`` gives lanes as they get ready, and ``OpenEnvVecEnv``
+is a ``VecEnv`` of Stable-Baselines3, which it wants installed. ``OpenEnvClient`` plays any server in
+OpenEnv's fields.
 """
 
 from importlib import import_module

@@ -27,7 +27,9 @@ def serve(
     env: str = typer.Argument(
         metavar="ID", help="CartPole-v1, ALE/Pong-v5, openenv/chess; or module:Class, module:app."
     ),
-    kwargs: str = typer.Option("{}", metavar="JSON", help="Constructor arguments, a JSON object."),
+    kwargs: str = typer.Option(
+        "{}", "--env-kwargs", "--kwargs", metavar="JSON", help="Constructor arguments."
+    ),
     plugins: list[str] = typer.Option(
         [], "--import", metavar="MODULE", help="Imported first, for it registers ids. Repeatable."
     ),
@@ -97,9 +99,15 @@ def serve(
         help="thread, or process: each session in a child process.",
         rich_help_panel=_LIMITS,
     ),
-    workers: int = typer.Option(1, help="Processes that serve; connections are spread among them."),
-    pin_workers: bool = typer.Option(False, "--pin-workers", help="Keep each worker to a core of its own."),
-    worker_timeout: float = typer.Option(10.0, help="Seconds after which a silent worker is replaced."),
+    workers: int = typer.Option(
+        1, metavar="N", help="Processes that serve; connections are spread among them."
+    ),
+    pin_workers: bool = typer.Option(
+        False, "--pin-workers", metavar="", help="Keep each worker to a core of its own."
+    ),
+    worker_timeout: float = typer.Option(
+        10.0, metavar="S", help="Seconds after which a silent worker is replaced."
+    ),
 ) -> None:
     """Serve an environment as an OpenEnv server until Ctrl-C.
 
@@ -111,7 +119,7 @@ def serve(
         import_target(env),
         host=host,
         port=port,
-        kwargs=read_arguments("--kwargs", kwargs),
+        kwargs=read_arguments("--env-kwargs", kwargs),
         vectorization=vectorization,
         calls=(),
         limits={

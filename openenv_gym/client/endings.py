@@ -18,7 +18,8 @@ SESSION_OVER = (WorldError, ConnectionError, ProtocolViolation, EnvironmentDied,
 """After these there is nothing to go on with; any other error is about one request."""
 
 # RFC 6455, section 7.4.1, and its registry: normal, going away, service restart.
-_ENDED_BY_SERVER = frozenset({1000, 1001, 1012})
+_NORMAL, _RESTARTING = 1000, 1012
+_ENDED_BY_SERVER = frozenset({_NORMAL, 1001, _RESTARTING})
 # What one end says of the other's messages: protocol error, unsupported data, invalid data, policy
 # violation, mandatory extension.
 _BROKEN_OFF = frozenset({1002, 1003, 1007, 1008, 1010})
@@ -29,7 +30,10 @@ def ended_by_close(code: int, reason: str = "") -> OpenEnvGymError:
     """The error behind a close frame that the server sent."""
     said = f"close code {code}{f': {reason}' if reason else ''}"
     if code in _ENDED_BY_SERVER:
-        return ServerClosed(f"the server ended the session ({said})", code=code)
+        if code == _RESTARTING and not reason:
+            said += ": it is shutting down"
+        when = "" if code == _NORMAL else " once the server is back"
+        return ServerClosed(f"the server ended the session ({said}); make a new one{when}", code=code)
     if code == _TOO_BIG:
         return MessageTooLarge(
             f"a message was larger than the server takes ({said}); the session is over. Send less, or have "

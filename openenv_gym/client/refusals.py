@@ -37,6 +37,8 @@ def unreachable(error: Exception, host: str, port: int, *, proxy: bool = False) 
         said = f"{address} does not agree on TLS ({error.reason or error}); is it an http:// server?"
     elif proxy:
         said = f"no proxy answers at {address} ({error}); proxy=None goes without one"
+    elif isinstance(error, socket.gaierror):
+        said = f"no server answers at {address} ({error}); is the name right, and known from here?"
     else:
         said = f"no server answers at {address} ({error}); is it running, and is the port right?"
     return ConnectFailed(said, host=host, port=port)
@@ -44,7 +46,9 @@ def unreachable(error: Exception, host: str, port: int, *, proxy: bool = False) 
 
 def speechless(error: Exception) -> ConnectFailed:
     """The error of a handshake whose answer was none."""
-    return ConnectFailed(f"the server does not speak WebSocket: {error}")
+    return ConnectFailed(
+        f"the server does not speak WebSocket ({error}); is it an OpenEnv server, and is the port right?"
+    )
 
 
 def refused(response: Response, *, proxy: bool = False) -> OpenEnvGymError:

@@ -48,7 +48,7 @@ class Resumption:
             ConnectionLost: if another one would not help, or the time is over.
         """
         if isinstance(error, UnknownSession):
-            raise self._given_up(f"the server does not have the session any more: {error.message}") from error
+            raise self._given_up("the server does not have the session any more") from error
         if "status" in error.fields and isinstance(error, ConnectFailed) and not may_be_starting(error):
             raise self._given_up(error.message) from error
         waited = self._clock() - self._started

@@ -75,7 +75,7 @@ class Patience:
             raise error
         if left <= 0:
             said = f"{error.message} Tried for {waited:.0f} seconds; wait_timeout=... takes more"
-            raise ConnectFailed(said, **error.fields) from error
+            raise ConnectFailed(said, **error.fields) from error.__cause__  # the last attempt says no more
         if waited >= self._word_at:
             self._word_at = waited + _NEXT_WORD
             until = "" if self._seconds is None else f" for {left:.0f} more seconds"

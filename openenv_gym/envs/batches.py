@@ -152,4 +152,6 @@ def error_of(failure: Failure, lane: int, lanes: int) -> Exception:
     if lanes > 1:
         error.fields["lane"] = lane
         error.add_note(f"in lane {lane} of {lanes}")
+    if failure.fields.get("during") == "step" and "given_up" not in failure.fields:
+        error.add_note("on_failure='restart' ends the episode there instead, truncated, and goes on")
     return error

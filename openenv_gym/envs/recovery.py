@@ -44,12 +44,14 @@ from openenv_gym.types import Failure, Flag, Phase, Rows, Signature
 from openenv_gym.wire.answers import failure_of
 from openenv_gym.wire.infos import NO_INFOS, from_dicts
 
-__all__ = ["FAILURES_IN_A_ROW", "Recovery", "is_loss"]
+__all__ = ["FAILURES_IN_A_ROW", "Recovery", "is_loss", "named_lanes"]
 
 FAILURES_IN_A_ROW = 3
 """So many failures of a lane without one good step in between, and the last of them is raised."""
 
 _KEY = "failure"
+_NAMED = 8
+"""So many lanes are named in a line of the log."""
 _ALONE = int(Flag.TO_MOVE | Flag.OBSERVED)
 _log = logging.getLogger("openenv_gym.client")
 
@@ -182,12 +184,13 @@ class Recovery:
 
     def _counted(self, rows: Rows, failures: Mapping[int, Failure]) -> Mapping[int, Failure]:
         """Those of some failures that do not come too often; of the others it is said that they do."""
-        found = {row: each for row, each in failures.items() if self._survives(int(rows.lane[row]), each)}
+        found = {row: each for row, each in failures.items() if self._survives(int(rows.lane[row]))}
+        self._tell({int(rows.lane[row]): each for row, each in found.items()})
         given_up = {row: _last(each) for row, each in failures.items() if row not in found}
         rows.failures = {**rows.failures, **given_up}
         return found
 
-    def _survives(self, lane: int, failure: Failure) -> bool:
+    def _survives(self, lane: int) -> bool:
         """Count a failure of a lane; whether the lane goes on."""
         if self._latest(lane) is None:
             return False
@@ -195,17 +198,25 @@ class Recovery:
         if streak >= FAILURES_IN_A_ROW:
             del self._streaks[lane]
             return False
-        told = (lane, failure.code, str(failure.fields.get("exception")))
-        if told not in self._told:
-            self._told.add(told)
+        return True
+
+    def _tell(self, failures: Mapping[int, Failure]) -> None:
+        """Log what was not told of a lane before; lanes of one cause share a line."""
+        causes: dict[str, list[int]] = {}
+        for lane, failure in failures.items():
+            told = (lane, failure.code, str(failure.fields.get("exception")))
+            if told not in self._told:
+                self._told.add(told)
+                causes.setdefault(failure.message, []).append(self._first + lane)
+        for message, lanes in causes.items():
             # A warning, so that it is seen in a program that has not set up logging.
             _log.warning(
-                "lane %d of %s failed, which ends its episode (on_failure='restart'): %s",
-                self._first + lane,
+                "%s of %s failed, which ends %s (on_failure='restart'): %s",
+                named_lanes(lanes),
                 self._env_id,
-                failure.message,
+                "its episode" if len(lanes) == 1 else "their episodes",
+                message,
             )
-        return True
 
     def _ended(self, rows: Rows, failures: Mapping[int, Failure]) -> Rows:
         """The same rows, in memory of their own, where failures are ends of episodes."""
@@ -240,6 +251,17 @@ class Recovery:
         return own
 
 
+def named_lanes(lanes: Sequence[int]) -> str:
+    """Lanes in words, ``lanes 0 to 7``; in a line that many of them would fill, only the first few."""
+    if len(lanes) == 1:
+        return f"lane {lanes[0]}"
+    lanes = sorted(lanes)
+    if lanes[-1] - lanes[0] == len(lanes) - 1:
+        return f"lanes {lanes[0]} to {lanes[-1]}"
+    more = f" and {len(lanes) - _NAMED} more" if len(lanes) > _NAMED else ""
+    return f"lanes {', '.join(map(str, lanes[:_NAMED]))}{more}"
+
+
 def _own(rows: Rows) -> Rows:
     """The observation of an only row, of which the caller is given the memory."""
     columns = None if rows.observation is None else read_batch(rows.observation)
@@ -255,4 +277,4 @@ def _last(failure: Failure) -> Failure:
         f"{failure.message}. That was {FAILURES_IN_A_ROW} times in a row without one good step; "
         "on_failure='restart' gives up; reset to go on"
     )
-    return replace(failure, message=said)
+    return replace(failure, message=said, fields={**failure.fields, "given_up": True})

@@ -391,9 +391,7 @@ def _factory_failed(env_id: str, error: BaseException, factory_name: str | None 
         advice = "install what is missing where it is served"
     else:
         advice = "correct its constructor or its arguments, or have the server's operator do so"
-    failure = FactoryFailed(
+    return FactoryFailed(
         f"{env_id} could not be built: {type(error).__name__}: {error}; {advice}",
         factory_name=factory_name or env_id,
     )
-    failure.add_note(f"{type(error).__name__}: {error}")
-    return failure

@@ -46,6 +46,7 @@ def check_server(
 
     Raises:
         ConnectFailed: if no OpenEnv server answers.
+        Unauthorized: if it wants a token.
         CapacityReached: if it is full.
         InvalidArgument: if the URL or ``local`` cannot be used.
 

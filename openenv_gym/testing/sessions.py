@@ -99,7 +99,8 @@ class Session:
         try:
             self._connection = self._open(address, headers)
         except InvalidStatus as error:
-            raise Failed(f"no WebSocket at {address}: {refused(error.response)}") from error
+            why = refused(error.response)
+            raise Failed(f"no WebSocket at {address}: {why}") from why
         except (OSError, WebSocketException) as error:
             raise Failed(f"no WebSocket at {address}: {error or type(error).__name__}") from error
 

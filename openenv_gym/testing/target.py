@@ -15,7 +15,14 @@ from gymnasium import Space
 
 from openenv_gym.client.addresses import http_url, websocket_url
 from openenv_gym.client.tokens import authorized
-from openenv_gym.errors import CapacityReached, ConnectFailed, InvalidArgument, ProtocolViolation
+from openenv_gym.errors import (
+    CapacityReached,
+    ConnectFailed,
+    Forbidden,
+    InvalidArgument,
+    ProtocolViolation,
+    Unauthorized,
+)
 from openenv_gym.spaces import from_schema
 from openenv_gym.testing.actions import Actions, Actor
 from openenv_gym.testing.findings import Failed, Skipped, shown
@@ -110,6 +117,7 @@ class Target:
 
         Raises:
             ConnectFailed: if no server answers.
+            Unauthorized: if it wants a token, and Forbidden: if it lets nobody in from here.
             CapacityReached: if it is full.
         """
         try:
@@ -118,6 +126,8 @@ class Target:
         except Full as full:
             raise CapacityReached(f"the server at {self.url} is full; wait, or raise its capacity") from full
         except Failed as failed:
+            if isinstance(failed.__cause__, (Unauthorized, Forbidden)):
+                raise failed.__cause__ from None
             raise ConnectFailed(f"no OpenEnv server answers at {self.url}: {failed}") from failed
         if self._seconds is not None:
             self._end = self.clock() + self._seconds

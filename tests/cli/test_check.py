@@ -55,6 +55,7 @@ def test_the_report_as_json() -> None:
     [
         (["http://127.0.0.1:9"], "no OpenEnv server answers"),
         (["ftp://host"], "is no server address"),
+        (["CartPole-v1"], "openenv-gym serve CartPole-v1"),
         (["http://127.0.0.1:9", "--header", "blue"], "--header takes a name and a value"),
     ],
 )

@@ -19,8 +19,8 @@ from tests.served import ServerProcess, serve_command
     ("arguments", "said"),
     [
         (["Nope-v1"], "there is no id 'Nope-v1'; is the package that registers it imported"),
-        (["CartPole-v1", "--kwargs", "{"], "--kwargs is no JSON"),
-        (["CartPole-v1", "--kwargs", "[1]"], "--kwargs is a JSON object"),
+        (["CartPole-v1", "--kwargs", "{"], "--env-kwargs is no JSON"),
+        (["CartPole-v1", "--env-kwargs", "[1]"], "--env-kwargs is a JSON object"),
         (["CartPole-v1", "--kwargs", '{"bad": 1}'], "unexpected keyword argument 'bad'"),
         (["CartPole-v1", "--port", "99999"], "choose another port"),
         (["CartPole-v1", "--vectorization", "foo"], "'lanes' or 'native'"),

@@ -17,6 +17,7 @@ import openenv_gym  # noqa: F401 - registers openenv/gym
 from openenv_gym import Client, OpenEnvGym, OpenEnvPool, OpenEnvVecEnv, OpenEnvVectorEnv, serve_gym
 from openenv_gym.envs.connecting import check_restarts
 from openenv_gym.envs.embedded import close_servers
+from openenv_gym.envs.recovery import named_lanes
 from openenv_gym.envs.serving import GymServer
 from openenv_gym.errors import (
     ConnectFailed,
@@ -395,6 +396,34 @@ def test_a_cause_is_told_once(url: str, caplog: pytest.LogCaptureFixture) -> Non
             assert env.step(1)[3]
     said = [record for record in caplog.records if record.name == "openenv_gym.client"]
     assert len(said) == 1 and "broken in step" in said[0].getMessage()
+
+
+def test_a_cause_of_many_lanes_is_told_in_one_line(
+    restarting: Restarting, caplog: pytest.LogCaptureFixture
+) -> None:
+    with closing(OpenEnvVectorEnv(restarting.url, 12, on_failure="restart")) as envs:
+        envs.reset()
+        envs.step(np.ones(12, int))
+        restarting.restart()
+        assert envs.step(np.ones(12, int))[3].all()
+    (said,) = [record.getMessage() for record in caplog.records if "failed, which" in record.getMessage()]
+    assert said.startswith("lanes 0 to 11 of ") and "which ends their episodes" in said
+
+
+def test_lanes_far_apart_are_named_one_by_one_up_to_a_point() -> None:
+    assert named_lanes([4]) == "lane 4" and named_lanes([6, 5]) == "lanes 5 to 6"
+    assert named_lanes([4, 1]) == "lanes 1, 4"
+    assert named_lanes(range(0, 24, 2)) == "lanes 0, 2, 4, 6, 8, 10, 12, 14 and 4 more"
+
+
+@pytest.mark.parametrize("make", [OpenEnvGym, OpenEnvVectorEnv])
+def test_an_environment_that_raises_names_the_way_on(url: str, make: Callable[..., Any]) -> None:
+    with closing(make(url)) as env:
+        env.reset(seed=1012 if make is OpenEnvGym else [1012])
+        with pytest.raises(EnvironmentRaised) as caught:
+            for _ in range(3):
+                env.step(1 if make is OpenEnvGym else np.ones(1, int))
+        assert any("on_failure='restart'" in note for note in caught.value.__notes__)
 
 
 def test_what_cannot_be_is_refused(url: str) -> None:

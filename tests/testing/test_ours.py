@@ -12,7 +12,7 @@ from gymnasium.spaces import Box, Dict, Discrete
 from pettingzoo.classic import tictactoe_v3
 
 from openenv_gym import Client, serve_gym
-from openenv_gym.errors import CapacityReached, ConnectFailed, InvalidArgument
+from openenv_gym.errors import CapacityReached, ConnectFailed, InvalidArgument, Unauthorized
 from openenv_gym.testing import Finding, Outcome, Report, check_server, sessions
 from openenv_gym.testing.findings import Failed
 from openenv_gym.testing.sessions import Session
@@ -215,7 +215,7 @@ def test_what_a_check_does_not_expect_is_a_finding_too() -> None:
 def test_a_server_that_wants_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENENV_TOKEN", raising=False)
     with serve_gym("CartPole-v1", port=0, block=False, token="the-right-one") as server:
-        with pytest.raises(ConnectFailed, match="OPENENV_TOKEN"):
+        with pytest.raises(Unauthorized, match=r"^the server refused .* OPENENV_TOKEN"):
             check_server(server.url)
         monkeypatch.setenv("OPENENV_TOKEN", "the-right-one")
         assert check_server(server.url).ok

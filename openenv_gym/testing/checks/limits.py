@@ -27,7 +27,7 @@ def capacity(target: Target) -> str:
                 session.ask({"type": "state"})
             except Full as full:
                 return _said(full.evidence["data"], session)
-    raise Skipped(f"the server has room for {MOST_SESSIONS} sessions; more are not tried")
+    raise Skipped(f"the server is not full with {MOST_SESSIONS} sessions; more are not tried")
 
 
 def _said(data: dict[str, Any], session: Session) -> str:
