@@ -17,4 +17,6 @@ def place_of(signature: Signature, urls: Sequence[str]) -> str:
     """What is played and where: ``CartPole-v1 at http://127.0.0.1:8000``; no password is part of it."""
     there = list(dict.fromkeys(map(without_user, urls)))
     more = f" and {len(there) - _URLS} more" if len(there) > _URLS else ""
-    return f"{signature.env_id:.{_NAME}} at {', '.join(there[:_URLS])}{more}"
+    where = f"{', '.join(there[:_URLS])}{more}"
+    # What does not say what it serves is called by its address.
+    return where if signature.env_id in urls else f"{signature.env_id:.{_NAME}} at {where}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -191,3 +192,5 @@ def test_of_many_servers_a_few_are_named(url: str) -> None:
     with closing(session(url)) as remote:
         said = place_of(remote.signature, [f"http://{host}" for host in "abcde"])
     assert said == "CartPole-v1 at http://a, http://b, http://c and 2 more"
+    unnamed = replace(remote.signature, env_id="http://user:sesame@a")
+    assert place_of(unnamed, ["http://user:sesame@a"]) == "http://a"
