@@ -27,6 +27,8 @@ NORMAL, PROTOCOL_ERROR, RESTARTING = 1000, 1002, 1012
 _NO_GOODBYE = frozenset({1005, 1006})
 """What servers say of a connection that ended without a close frame: uvicorn the one, others the other."""
 _INBOX = 1024
+_ROOM = 1 << 25
+"""What may wait in an inbox, in bytes or characters, and one message more."""
 
 
 class Gone(Exception):
@@ -86,12 +88,15 @@ class Connection:
 class Inbox:
     """What arrives on a connection, read while a step runs.
 
-    A WebSocket server stops answering pings and noticing goodbyes while a received message waits.
+    A WebSocket server stops answering pings and noticing goodbyes while a received message waits. So
+    messages wait here instead, until they are so large together that the rest has to wait in the network.
     """
 
     def __init__(self, connection: Connection) -> None:
-        self._queue: asyncio.Queue[Any] = asyncio.Queue()
+        self._queue: asyncio.Queue[tuple[Any, int]] = asyncio.Queue()
         self._taking = False
+        self._waiting = 0
+        self._taken = asyncio.Event()
         self._reader = asyncio.create_task(self._read(connection))
 
     async def take(self) -> Any:
@@ -103,11 +108,13 @@ class Inbox:
         """
         self._taking = True
         try:
-            item = await self._queue.get()
+            item, size = await self._queue.get()
         finally:
             self._taking = False
         if isinstance(item, BaseException):
             raise item
+        self._waiting -= size
+        self._taken.set()
         return item
 
     @property
@@ -117,11 +124,11 @@ class Inbox:
 
     def end(self, error: BaseException) -> None:
         """Have :meth:`take` raise an error once it is its turn."""
-        self._queue.put_nowait(error)
+        self._queue.put_nowait((error, 0))
 
     def put(self, item: Any) -> None:
         """Have :meth:`take` give something that did not come over the connection."""
-        self._queue.put_nowait(item)
+        self._queue.put_nowait((item, 0))
 
     def close(self) -> None:
         """Stop reading."""
@@ -130,7 +137,13 @@ class Inbox:
     async def _read(self, connection: Connection) -> None:
         try:
             while self._queue.qsize() < _INBOX:
-                self._queue.put_nowait(await connection.receive())
+                message = await connection.receive()
+                size = len(message)
+                self._queue.put_nowait((message, size))
+                self._waiting += size
+                while self._waiting > _ROOM:
+                    self._taken.clear()
+                    await self._taken.wait()
         except Gone as gone:
             self.end(gone)
         else:

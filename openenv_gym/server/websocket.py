@@ -11,31 +11,28 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from openenv_gym.errors import DeadlineExceeded, OpenEnvGymError, ProtocolViolation
 from openenv_gym.server.attachments import Attachments, Berth
 from openenv_gym.server.connection import NORMAL, PROTOCOL_ERROR, RESTARTING, Connection, Gone, Inbox
-from openenv_gym.server.direct import EXTENSION, LATER, DirectWebSocket
+from openenv_gym.server.direct import EXTENSION, DirectWebSocket
 from openenv_gym.server.early import EarlyAttachment
 from openenv_gym.server.early_pump import EarlyPump
 from openenv_gym.server.episodes import Episodes
+from openenv_gym.server.handing import REQUESTS, Handing, Late
 from openenv_gym.server.house import House
 from openenv_gym.server.mcp import answer_call
 from openenv_gym.server.sessions import Attachment
-from openenv_gym.server.threads import OwnThread
 from openenv_gym.version import __version__
-from openenv_gym.wire.answers import Encoded
-from openenv_gym.wire.blocks import Kind
 from openenv_gym.wire.codecs.native import SUBPROTOCOL
 from openenv_gym.wire.messages import Close, Hello, Mcp
-from openenv_gym.wire.server import ServerProtocol
+from openenv_gym.wire.server import Incoming, ServerProtocol
 from openenv_gym.wire.tenure import Tenure, taken_over
 
 __all__ = ["serve_websocket"]
 
 _LAST_WORD_SECONDS = 1.0
-_REQUESTS = frozenset((Kind.STEP, Kind.RESET, Kind.STATE, Kind.OBSERVE, Kind.RENDER, Kind.CALL))
 
 
 async def serve_websocket(
@@ -43,12 +40,6 @@ async def serve_websocket(
 ) -> None:
     """Serve one connection, and its session until either side ends it."""
     await _Pump(house, attachments, episodes, connection).serve()
-
-
-class _Late(NamedTuple):
-    """Stands among the messages for an answer that a thread has given: what of it is still to be sent."""
-
-    payload: Any = None
 
 
 class _Pump:
@@ -173,7 +164,7 @@ class _Pump:
         decode, answer = self._protocol.receive, attachment.receive
 
         def direct(data: bytes) -> Any:
-            if not data or data[0] not in _REQUESTS:
+            if not data or data[0] not in REQUESTS:
                 return None
             try:
                 encoded = answer(*decode(data))
@@ -202,15 +193,19 @@ class _Pump:
         return direct
 
     async def _pump_thread(self, attachment: Attachment) -> None:
-        inbox, perform = Inbox(self._connection), self._house.perform
+        inbox = Inbox(self._connection)
+        handing: Handing | None = None
         if self._wire is not None and self._native and self._house.limits.step_timeout is None:
-            self._wire.direct = self._direct_to_thread(attachment, self._wire, inbox)
+            handing = Handing(self._house, attachment, self._wire, inbox)
+            self._wire.direct = handing.direct
         try:
             while True:
                 item = await inbox.take()
-                if isinstance(item, _Late):
+                if isinstance(item, Late):
+                    assert handing is not None
                     if item.payload is not None:
                         await self._send(item.payload)
+                    handing.sent()
                 else:
                     message, ack = self._protocol.receive(item)
                     if type(message) is Close:
@@ -218,17 +213,12 @@ class _Pump:
                         return
                     if self._vanished:
                         continue
-                    self._house.busy += 1
-                    try:
-                        if type(message) is Mcp:
-                            await self._answer_call(attachment, message)
-                            continue
-                        work = partial(attachment.receive, message, ack)
-                        encoded = await perform(attachment, work, type(message).__name__.lower())
-                        if encoded is not None:
-                            await self._send(encoded.payload)
-                    finally:
-                        self._house.busy -= 1
+                    if handing is None:
+                        await self._perform(attachment, message, ack)
+                    else:
+                        await handing.hand(message, ack)
+                if handing is not None and not handing.idle:
+                    continue
                 if attachment.over and not self._vanished:
                     await self._connection.close(NORMAL, "the environment's process ended")
                     return
@@ -238,40 +228,19 @@ class _Pump:
         finally:
             inbox.close()
 
-    def _direct_to_thread(
-        self, attachment: Attachment, wire: DirectWebSocket, inbox: Inbox
-    ) -> Callable[[bytes], Any]:
-        """Hand requests to the session's thread where they arrive, and send its answers from the event loop.
-
-        While the pump has something to do, it does all, so that nothing overtakes it.
-        """
-        decode, receive, house = self._protocol.receive, attachment.receive, self._house
-        runner = attachment.session.runner
-        assert isinstance(runner, OwnThread)
-
-        def settle(encoded: Encoded | None, error: BaseException | None) -> None:
-            house.busy -= 1
-            if wire.direct is not direct:
-                return  # this connection is over; who comes back asks again
-            if error is not None:
-                inbox.end(error)
-            elif encoded is not None and not (inbox.is_awaited and wire.answer_now(encoded.payload)):
-                inbox.put(_Late(encoded.payload))
-            elif attachment.over or house.closing:
-                inbox.put(_Late())
-
-        def direct(data: bytes) -> Any:
-            if not data or data[0] not in _REQUESTS or not inbox.is_awaited:
-                return None
-            try:
-                message, ack = decode(data)
-            except ProtocolViolation:
-                return None  # nothing was done; the pump meets it again and ends the connection
-            house.busy += 1
-            runner.hand(partial(receive, message, ack), settle)
-            return LATER
-
-        return direct
+    async def _perform(self, attachment: Attachment, message: Incoming, ack: int) -> None:
+        """Have a request done on the session's thread, and send its answer."""
+        self._house.busy += 1
+        try:
+            if type(message) is Mcp:
+                await self._answer_call(attachment, message)
+                return
+            work = partial(attachment.receive, message, ack)
+            encoded = await self._house.perform(attachment, work, type(message).__name__.lower())
+            if encoded is not None:
+                await self._send(encoded.payload)
+        finally:
+            self._house.busy -= 1
 
     async def _answer_call(self, attachment: Attachment, message: Mcp) -> None:
         answer = await answer_call(self._episodes, message.data, own=attachment.session.id)
