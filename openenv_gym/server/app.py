@@ -24,6 +24,7 @@ from openenv_gym.server.intake import read_body
 from openenv_gym.server.mcp import mcp_routes
 from openenv_gym.server.mcp_websocket import serve_mcp
 from openenv_gym.server.openapi import describe_bodies
+from openenv_gym.server.threads import Aside
 from openenv_gym.server.websocket import serve_websocket
 from openenv_gym.server.whole import metrics
 from openenv_gym.server.workers.links import RELAYED
@@ -188,6 +189,7 @@ def _facts(house: House) -> APIRouter:
     """What a server says of itself and of what it serves."""
     schemas = functools.cache(lambda: schemas_of(house))
     described: dict[str, Any] = {}
+    aside = Aside("metadata")
     router = APIRouter(tags=["Facts"], responses=documented(401, 403))
 
     @router.get("/health", summary="Whether the server is up, and how full it is")
@@ -212,7 +214,7 @@ def _facts(house: House) -> APIRouter:
     @router.get("/metadata", responses=documented(500), summary="What is served here")
     async def metadata() -> dict[str, Any]:
         if not described:
-            described.update(await describe(house.source))
+            described.update(await describe(house.source, aside))
         return described
 
     @router.get("/schema", summary="What actions and observations look like")

@@ -7,7 +7,6 @@ pydantic's ``detail`` beside it, where upstream's clients look.
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable
 from contextlib import suppress
@@ -34,7 +33,7 @@ from openenv_gym.errors import (
     Unauthorized,
     UnknownSession,
 )
-from openenv_gym.hosting.contract import attributed, raised
+from openenv_gym.hosting.contract import FAILURES, raised
 from openenv_gym.hosting.source import Source
 from openenv_gym.server.bodies import (
     ClosedSession,
@@ -51,6 +50,7 @@ from openenv_gym.server.bodies import (
     documented,
 )
 from openenv_gym.server.episodes import Episode, Episodes, check_same
+from openenv_gym.server.threads import Aside
 from openenv_gym.version import __version__
 from openenv_gym.wire import plain
 from openenv_gym.wire.messages import Render, Reset, State, Step
@@ -186,8 +186,12 @@ def _json(content: Any, status: int = 200, *, episode: Episode | None = None) ->
     return Response(json.dumps(content), status, headers, "application/json")
 
 
-async def describe(source: Source) -> dict[str, Any]:
+async def describe(source: Source, aside: Aside) -> dict[str, Any]:
     """What ``/metadata`` answers.
+
+    Args:
+        source: what is served.
+        aside: where a new instance of a typed environment is asked about itself.
 
     Raises:
         EnvironmentRaised: if the environment does not say it.
@@ -203,19 +207,26 @@ async def describe(source: Source) -> dict[str, Any]:
     }
     consult = source.seen_as("typed").consult
     if consult is not None:
-        said = await _consult(consult, "get_metadata", lambda env: env.get_metadata())
+        said = await aside.run(partial(_consulted, consult, "get_metadata", lambda env: env.get_metadata()))
         facts |= said.model_dump() if hasattr(said, "model_dump") else dict(said)
     return facts
 
 
-async def _consult(consult: Callable[..., Any], name: str, question: Callable[[Any], Any]) -> Any:
-    """What a new instance of the environment answers, asked on a thread."""
-
-    def ask() -> Any:
-        with attributed(name):
-            return consult(question)
-
-    return await asyncio.to_thread(ask)
+def _consulted(
+    consult: Callable[..., Any],
+    name: str,
+    question: Callable[[Any], Any],
+    known: tuple[type[Exception], ...] = (),
+) -> Any:
+    """What a new instance of the environment answers; all but ``known`` errors are its failure."""
+    try:
+        return consult(question)
+    except OpenEnvGymError:
+        raise
+    except known:
+        raise
+    except FAILURES as error:  # the boundary to foreign code; sys.exit() would end the server
+        raise raised(error, name) from error
 
 
 def task_routes(source: Source) -> APIRouter:
@@ -223,7 +234,7 @@ def task_routes(source: Source) -> APIRouter:
     router = APIRouter(tags=["Tasks"], responses=documented(401, 403))
     reading = documented(422, 500) | documented(404, 501, model=Detail)
     asking = reading | documented(413, 415) | documented(400, model=Detail)
-    env_id, consult = source.signature.env_id, source.seen_as("typed").consult
+    env_id, consult, aside = source.signature.env_id, source.seen_as("typed").consult, Aside("tasks")
 
     async def ask(env_name: str, method: str, *args: Any) -> Any:
         if env_name.lower() != env_id.lower():
@@ -237,13 +248,13 @@ def task_routes(source: Source) -> APIRouter:
         try:
             if consult is None:
                 raise NotImplementedError
-            answer = await asyncio.to_thread(consult, question)
+            answer = await aside.run(
+                partial(_consulted, consult, method, question, (NotImplementedError, IndexError))
+            )
         except NotImplementedError as error:
             raise HTTPException(501, f"{method} is not supported for this environment") from error
         except IndexError as error:
             raise HTTPException(400, "Invalid task index") from error
-        except Exception as error:  # the boundary to foreign code
-            raise raised(error, method) from error
         return to_jsonable_python(answer, fallback=_plain, inf_nan_mode="null")
 
     @router.get("/list_environments", summary="The one environment that is served here")

@@ -22,7 +22,8 @@ async def read_body(
     """
     headers = dict(scope["headers"])
     length = headers.get(b"content-length")
-    if length is None and b"transfer-encoding" not in headers:
+    framed = scope.get("http_version", "1.1") not in ("1.0", "1.1")  # as HTTP/2 is: it need not say a length
+    if length is None and not framed and b"transfer-encoding" not in headers:
         return b"", receive
     if length is not None and int(length) > max_bytes:
         raise _too_large(max_bytes)

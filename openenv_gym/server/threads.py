@@ -17,11 +17,14 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar
 
+from openenv_gym.errors import FactoryFailed
 from openenv_gym.hosting.contract import FAILURES
 
-__all__ = ["CommonThread", "Inline", "Overdue", "OwnThread", "Runner"]
+__all__ = ["Aside", "CommonThread", "Inline", "Overdue", "OwnThread", "Runner"]
 
 T = TypeVar("T")
+
+_ASIDE = 8
 
 Settle: TypeAlias = Callable[[Any, BaseException | None], object]
 """Told, on the event loop, the result of some work, or what it raised."""
@@ -79,6 +82,9 @@ class OwnThread:
     Args:
         name: of the thread.
         interrupt: makes the work that runs now end, if something can; called from another thread.
+
+    Raises:
+        FactoryFailed: if there can be no further thread.
     """
 
     inline = False
@@ -88,7 +94,12 @@ class OwnThread:
         self._interrupt = interrupt
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            raise FactoryFailed(
+                f"no thread for {name} could be started: {error}; try again once others have ended"
+            ) from error
 
     async def run(self, work: Callable[[], T], timeout: float | None = None) -> T:  # noqa: ASYNC109
         """The result of ``work``; if the waiting task is cancelled the work still ends.
@@ -174,6 +185,29 @@ class CommonThread(OwnThread):
     def end(self) -> None:
         """Let the thread end once its work is done."""
         super().stop()
+
+
+class Aside:
+    """Runs work that belongs to no session, each piece on a thread of its own, and few at a time.
+
+    A daemon's: work that hangs must not hold up the server's end, as it would on a thread of asyncio's own.
+
+    Args:
+        name: of the threads.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._room = asyncio.Semaphore(_ASIDE)
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """The result of ``work``, however long it takes."""
+        async with self._room:
+            runner = OwnThread(self._name)
+            try:
+                return await runner.run(work)
+            finally:
+                runner.stop()
 
 
 def _set(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:

@@ -265,8 +265,8 @@ def test_an_idle_session_ends_though_nobody_calls() -> None:
 
 @contextmanager
 def with_clock(clock: Callable[[], float], idle_timeout: float) -> Iterator[tuple[GymServer, httpx.Client]]:
-    house = House(open_source(Counter), Limits())
-    application = Application(house, Episodes(house, idle_timeout=idle_timeout, clock=clock))
+    house = House(open_source(Counter), Limits(idle_timeout=idle_timeout))
+    application = Application(house, Episodes(house, clock=clock))
     listener = listen("127.0.0.1", 0)
     with GymServer(WebServer(application, listener), url_of(listener), house).start() as server:
         with web.Client(base_url=server.url) as http:

@@ -123,6 +123,19 @@ def test_its_tasks_are_found(url: str) -> None:
         assert http.get("/other/splits").status_code == 404
 
 
+@pytest.mark.parametrize("error", [SystemExit(1), StopIteration(), KeyError("split")])
+def test_a_question_that_fails_costs_its_own_answer(error: BaseException) -> None:
+    class Leaving(Counting):
+        def num_tasks(self, split: str) -> int:
+            raise error
+
+    with serve_gym(create_app(Leaving, Count, Counted), port=0, block=False) as server:
+        answer = web.post(f"{server.url}/leaving/num_tasks", json={"split": "train"})
+        assert answer.status_code == 500
+        assert answer.json()["error"]["error_code"] == "ENVIRONMENT_RAISED"
+        assert web.get(f"{server.url}/leaving/splits").status_code == 200
+
+
 def test_our_client_falls_back_to_json(url: str) -> None:
     with Client.to(url) as client:
         assert not client.native
