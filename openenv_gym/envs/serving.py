@@ -20,7 +20,6 @@ from openenv_gym.hosting.typed import is_model, state_of, typed_source
 from openenv_gym.models import State
 from openenv_gym.server.app import Application, Mode
 from openenv_gym.server.doors import Doors
-from openenv_gym.server.episodes import Episodes
 from openenv_gym.server.house import House
 from openenv_gym.server.limits import Limits
 from openenv_gym.server.listening import WebServer, listen, url_of
@@ -259,7 +258,7 @@ def _application(
     if typed.signature.views == ("typed",):
         limits["max_sessions"] = _bearable(typed, limits.get("max_sessions"))
     house = House(source, Limits(**limits), shelf)
-    return Application(house, Episodes(house, idle_timeout=house.limits.idle_timeout), mode=mode)
+    return Application(house, mode=mode)
 
 
 def _bearable(source: Source, max_sessions: Any) -> Any:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -98,7 +99,9 @@ class Attachments:
             return tenure, await asyncio.shield(berth.begun), resumed
         except asyncio.CancelledError:
             if berth.holder is holder:  # the server shuts down
-                berth.begun.cancel()
+                berth.holder = None
+                if not berth.begun.cancel() and berth.begun.exception() is None:  # built in the same moment
+                    await self._end(tenure)
             raise
 
     def _begin(self, hello: Hello, protocol: ServerProtocol) -> Tenure[Berth]:
@@ -141,14 +144,14 @@ class Attachments:
 
     async def close(self) -> None:
         """End those that nobody has, at once; the others end with their connections."""
-        for tenure in self._register.all():
-            berth = tenure.of
-            if berth.waiting is None:
-                continue
-            berth.waiting.cancel()
-            berth.waiting = None
-            self._house.parked -= 1
-            try:
-                await asyncio.wait_for(self._end(tenure), _CLOSE_SECONDS)
-            except TimeoutError:
-                continue  # its lanes are free; its thread ends when its environment does
+        await asyncio.gather(*map(self._close_soon, self._register.all()))
+
+    async def _close_soon(self, tenure: Tenure[Berth]) -> None:
+        berth = tenure.of
+        if berth.waiting is None:
+            return
+        berth.waiting.cancel()
+        berth.waiting = None
+        self._house.parked -= 1
+        with suppress(TimeoutError):  # its lanes are free; its thread ends when its environment does
+            await asyncio.wait_for(self._end(tenure), _CLOSE_SECONDS)

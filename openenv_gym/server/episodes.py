@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -29,9 +30,8 @@ from openenv_gym.wire.codecs.json import describe_frame
 from openenv_gym.wire.messages import Hello, Render, Reset, State, Step
 from openenv_gym.wire.server import ServerProtocol
 
-__all__ = ["IDLE_TIMEOUT", "Episode", "Episodes"]
+__all__ = ["Episode", "Episodes"]
 
-IDLE_TIMEOUT = 900.0
 _KEPT_ANSWERS = 64
 _REAP_SECONDS = 15.0
 _CLOSE_SECONDS = 2.0
@@ -124,15 +124,12 @@ class Episodes:
 
     Args:
         house: where their lanes are counted; it asks here for room when it is full.
-        idle_timeout: seconds after which a session that nobody uses is closed.
         clock: seconds, growing.
     """
 
-    def __init__(
-        self, house: House, *, idle_timeout: float = IDLE_TIMEOUT, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, house: House, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._house = house
-        self._idle_timeout = idle_timeout
+        self._idle_timeout = house.limits.idle_timeout
         self._clock = clock
         self._open: dict[str, Episode] = {}
         self._default: Episode | None = None
@@ -297,15 +294,15 @@ class Episodes:
         """Close all sessions, without waiting for one that still steps."""
         if self._reaper is not None:
             self._reaper.cancel()
-        for episode in list(self._open.values()):
-            if episode.lock.locked():
-                self._remove(episode)
-                self._house.forsake(episode.attachment)
-                continue
-            try:
-                await asyncio.wait_for(self._discard(episode), _CLOSE_SECONDS)
-            except TimeoutError:
-                continue  # its lanes are free; its thread ends when its environment does
+        await asyncio.gather(*map(self._close_soon, list(self._open.values())))
+
+    async def _close_soon(self, episode: Episode) -> None:
+        if episode.lock.locked():
+            self._remove(episode)
+            self._house.forsake(episode.attachment)
+            return
+        with suppress(TimeoutError):  # its lanes are free; its thread ends when its environment does
+            await asyncio.wait_for(self._discard(episode), _CLOSE_SECONDS)
 
     def _idle(self) -> list[Episode]:
         return [episode for episode in self._open.values() if not (episode.over or episode.in_use)]

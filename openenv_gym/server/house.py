@@ -103,10 +103,11 @@ class House:
 
         Raises:
             CapacityReached: if there are not so many lanes, or no session, left.
-            FactoryFailed: if the environment cannot be built.
+            FactoryFailed: if the environment cannot be built, or there can be no further thread.
             DeadlineExceeded: if it is not built in time.
             EnvironmentDied: if its process ends while it is built.
             InvalidArgument: if the hello asks for what cannot be.
+            ProtocolViolation: if a step of so many lanes would be too large.
         """
         self._check_hello(hello, native=protocol.native)
         choice = self.shelf.choose(hello.config)
@@ -126,9 +127,13 @@ class House:
             raise
         session = Session(identity, source, signature, hosted, runner, [""] * hello.lanes)
         self.sessions[identity] = session
-        if hello.early and isinstance(hosted, Crowd):
-            return EarlyAttachment(session, hello, protocol, self._watch)
-        return Attachment(session, hello, protocol)
+        try:
+            if hello.early and isinstance(hosted, Crowd):
+                return EarlyAttachment(session, hello, protocol, self._watch)
+            return Attachment(session, hello, protocol)
+        except BaseException:  # a step of so many lanes is too large, say; nobody has it who could end it
+            await self._end(session)
+            raise
 
     async def _await_room(self, lanes: int) -> None:
         while True:
@@ -292,9 +297,9 @@ class House:
                 active_lanes=self.active_lanes,
                 max_lanes=self.limits.max_lanes,
             )
-        self._probes += 1
         # A daemon: an environment that hangs in its constructor must not hold up the server's end.
         runner = OwnThread("probe")
+        self._probes += 1
         try:
             return await runner.run(partial(self.shelf.fetch, choice))
         finally:
@@ -322,7 +327,9 @@ class House:
 
     async def detach(self, attachment: Attachment) -> None:
         """End an attachment, and its session with it; lanes are free again once it is closed."""
-        session = attachment.session
+        await self._end(attachment.session)
+
+    async def _end(self, session: Session) -> None:
         if self.sessions.pop(session.id, None) is None:
             return
         self._steps += session.steps

@@ -172,8 +172,8 @@ def test_a_step_past_its_deadline_ends_the_socket() -> None:
 
 def test_a_session_under_a_socket_is_neither_idle_nor_evicted() -> None:
     now = [0.0]
-    house = House(open_source(Counter), Limits(max_lanes=1))
-    application = Application(house, Episodes(house, idle_timeout=10, clock=lambda: now[0]))
+    house = House(open_source(Counter), Limits(max_lanes=1, idle_timeout=10))
+    application = Application(house, Episodes(house, clock=lambda: now[0]))
     listener = listen("127.0.0.1", 0)
     with GymServer(WebServer(application, listener), url_of(listener), house).start() as server:
         with web.Client(base_url=server.url) as http:

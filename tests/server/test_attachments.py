@@ -7,7 +7,7 @@ import gc
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -380,3 +380,40 @@ def test_a_session_that_could_not_be_built_is_forgotten() -> None:
         await attachments.part(tenure, hand, over=True)
 
     in_virtual_time(play)
+
+
+class Nobody:
+    """A connection that is never taken over."""
+
+    def displace(self) -> None:
+        raise AssertionError("there is no newer one")
+
+
+LATE = 8
+"""Until there is a session, of which whoever asked for it has not heard."""
+
+
+@pytest.mark.parametrize("env", [Counter, Sleeper])
+def test_a_claim_leaves_no_session_whenever_it_is_cancelled(env: type[Counter]) -> None:
+    source = open_source(env)
+
+    async def cancel_after(turns: int) -> None:
+        house = House(source, Limits())
+        attachments, holder = Attachments(house), Nobody()
+        claim = attachments.claim(Hello(nonce=NONCE), ServerProtocol(native=True), holder)
+        task = asyncio.create_task(claim)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        while turns == LATE and not house.sessions:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            tenure, _, _ = await task
+            await attachments.part(tenure, holder, over=True)
+        async with asyncio.timeout(10):
+            while house.active_lanes:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+        assert not house.sessions
+
+    for turns in range(LATE + 1):
+        asyncio.run(cancel_after(turns))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from contextlib import closing
 from typing import Any
 
+import numpy as np
 import pytest
+from gymnasium.spaces import Box
 
 from openenv_gym import Client, OpenEnvPool, OpenEnvVectorEnv, serve_gym
 from openenv_gym.errors import (
@@ -56,6 +59,43 @@ def test_a_vector_environment_that_is_too_large_takes_nothing() -> None:
         with pytest.raises(CapacityReached):
             envs.reset()
         envs.close()
+
+
+WIDE = Box(-1, 1, (2**20,), np.float64)
+
+
+class Wide(Counter):
+    """33 actions of it are more than a step may hold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.action_space = WIDE
+
+    def step(self, action: Any) -> Any:
+        return super().step(0)
+
+
+def test_a_session_whose_steps_would_be_too_large_takes_nothing() -> None:
+    with serve_gym(Wide, port=0, block=False) as server:
+        with pytest.raises(ProtocolViolation, match="the actions of 33 lanes"):
+            Client.to(server.url, Hello(lanes=33))
+        assert eventually(lambda: health(server.url)["active_lanes"] == 0)
+        assert health(server.url)["sessions"] == 0
+
+
+@pytest.mark.parametrize("config", [{}, {"env_id": "CartPole-v1"}], ids=["to step on", "to probe on"])
+def test_where_no_thread_can_be_had(config: dict[str, Any]) -> None:
+    hello = Hello(config=config)
+    with serve_gym(Sleeper, port=0, block=False, client_ids=["CartPole-v1"]) as server:
+        before = threading.stack_size(1 << 47)  # more than there are addresses
+        try:
+            for _ in range(17):  # one more than may be probed at the same time
+                with pytest.raises(FactoryFailed, match="no thread"):
+                    Client.to(server.url, hello)
+        finally:
+            threading.stack_size(before)
+        assert health(server.url)["active_lanes"] == 0
+        Client.to(server.url, hello).close()
 
 
 def test_a_factory_that_raises() -> None:

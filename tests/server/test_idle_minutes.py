@@ -70,7 +70,7 @@ class Shift:
 def served(env: type[Counter], shift: Shift) -> Iterator[GymServer]:
     house = House(open_source(env), Limits())
     assert (house.limits.resume_grace, house.limits.idle_timeout) == (GRACE, IDLE)
-    application = Application(house, Episodes(house, idle_timeout=IDLE, clock=shift.now))
+    application = Application(house, Episodes(house, clock=shift.now))
     listener = listen("127.0.0.1", 0)
     web_server = WebServer(application, listener)
     web_server._config.get_loop_factory = lambda: shift.loop  # type: ignore[method-assign]

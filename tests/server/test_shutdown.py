@@ -6,8 +6,10 @@ import asyncio
 import sys
 import threading
 import time
-from typing import Any
+from contextlib import suppress
+from typing import Any, ClassVar
 
+import httpx
 import pytest
 
 from openenv_gym import AsyncClient, Client, OpenEnvClient, create_app, serve_gym
@@ -15,7 +17,7 @@ from openenv_gym.errors import ConnectFailed, ServerClosed
 from openenv_gym.wire.messages import Hello
 from tests import web
 from tests.environments import Sleeper
-from tests.served import ServerProcess, can_listen, eventually, serve_command
+from tests.served import ServerProcess, can_listen, eventually, health, serve_command
 from tests.typed import Count, Counted, Counting
 
 QUICK_SECONDS = 8.0
@@ -191,3 +193,59 @@ def test_an_application_is_served_again(environment: type[Counting]) -> None:
             with OpenEnvClient(server.url).sync() as client:
                 assert client.reset(seed=4).observation["total"] == 4
             assert web.post(f"{server.url}/reset", json={"seed": 4}).json()["observation"]["total"] == 4
+
+
+def test_a_question_that_hangs_does_not_hold_up_the_end() -> None:
+    entered, released, told = threading.Event(), threading.Event(), threading.Event()
+
+    class Pondering(Counting):
+        def num_tasks(self, split: str) -> int:
+            entered.set()
+            released.wait(20)
+            told.set()
+            return 0
+
+    app = create_app(Pondering, Count, Counted)
+    with serve_gym(app, port=0, block=False) as server:
+
+        def ask() -> None:
+            with suppress(httpx.HTTPError):
+                web.post(server.url + "/pondering/num_tasks", json={"split": "train"})
+
+        asker = threading.Thread(target=ask)
+        asker.start()
+        assert entered.wait(20)
+    assert not told.is_set()
+    released.set()
+    asker.join()
+
+
+class Parting(Sleeper):
+    """Closes together with two others, or in vain after less than a server waits for one."""
+
+    together: ClassVar[threading.Barrier | None] = None
+    closed: ClassVar[list[bool]] = []
+
+    def close(self) -> None:
+        if Parting.together is not None:
+            with suppress(threading.BrokenBarrierError):
+                Parting.together.wait(1.5)
+                Parting.closed.append(True)
+
+
+@pytest.mark.parametrize("by", ["http", "native"])
+def test_sessions_that_nobody_holds_close_side_by_side(by: str) -> None:
+    Parting.together = None
+    Parting.closed.clear()
+    with serve_gym(Parting, port=0, block=False) as server:
+        for _ in range(3):
+            if by == "http":
+                web.post(server.url + "/reset", json={}).raise_for_status()
+            else:
+                client = Client.to(server.url)
+                client.reset()
+                client.abandon()
+        if by == "native":
+            assert eventually(lambda: health(server.url)["parked_sessions"] == 3)
+        Parting.together = threading.Barrier(3)
+    assert Parting.closed == [True] * 3
