@@ -32,5 +32,9 @@ def test_making_an_environment_imports_no_more_than_a_client() -> None:
     assert imported.isdisjoint([*HEAVY, "httpx", "pydantic", "rich"])
 
 
+def test_a_server_can_be_imported_where_there_is_no_fork() -> None:
+    _python("-c", "import os; del os.fork, os.register_at_fork; import openenv_gym.envs.serving")
+
+
 def _python(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=True)

@@ -75,6 +75,10 @@ class _Worker:
                 self._keep(self._take(number, connection))
             case Link() if connection is not None:
                 self._keep(self._serve_link(connection))
+            case Client(number):  # there are no descriptors left here, and it is closed
+                self._line.send(Ended(number))
+            case Link():
+                pass
             case MakeRoom(ask):
                 self._line.answer(ask, self._application.house.make_room_here())
             case Report(ask):

@@ -214,8 +214,8 @@ class Dispatcher:
                 line.send(self._take(worker, ask, lanes))
             case Free(lanes):
                 self._free(worker, lanes)
-            case Connect(ask, number) if connection is not None:
-                line.send(Answer(ask, self._connect(number, connection)))
+            case Connect(ask, number):  # without the connection, if there are no descriptors left here
+                line.send(Answer(ask, connection is not None and self._connect(number, connection)))
             case MakeRoom(ask):
                 line.answer(ask, self._make_room(worker))
             case ClaimDefault(ask):
@@ -302,4 +302,5 @@ def _after_fork() -> None:
         dispatcher.disown()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+if hasattr(os, "register_at_fork"):  # this is imported also where nothing can fork
+    os.register_at_fork(after_in_child=_after_fork)

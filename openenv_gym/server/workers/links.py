@@ -25,6 +25,8 @@ RELAYED = "openenv_gym.relayed"
 _log = logging.getLogger("openenv_gym.server")
 _LENGTH = Struct("<I")
 _END: Event = {"type": "end"}
+_EVENTS = 16
+"""So many wait for the application; the rest waits in the network, as it does where nobody carries it."""
 _SCOPE = (
     "type",
     "http_version",
@@ -115,24 +117,25 @@ class Link:
             "headers": [(name, value) for name, value in scope["headers"]],
             RELAYED: True,
         }
-        events: asyncio.Queue[Event] = asyncio.Queue()
+        events = _Events()
         reading = asyncio.create_task(self._read(events, f"{scope['type']}.disconnect"))
         try:
             await application(scope, events.get, self._put)
             await self._put(_END)
+            events.forget()
             await reading
         finally:
             reading.cancel()
             with suppress(asyncio.CancelledError, Broken):
                 await reading
 
-    async def _read(self, events: asyncio.Queue[Event], goodbye: str) -> None:
+    async def _read(self, events: _Events, goodbye: str) -> None:
         """Take in the events of one request, up to its end."""
         try:
             while (event := await self._get())["type"] != "end":
-                events.put_nowait(event)
+                await events.put(event)
         except Broken:
-            events.put_nowait({"type": goodbye, "code": 1006})
+            await events.put({"type": goodbye, "code": 1006})
             raise
 
     async def _pump(self, receive: Receive) -> None:
@@ -158,3 +161,24 @@ class Link:
         except (OSError, asyncio.IncompleteReadError) as error:
             raise Broken from error
         return event
+
+
+class _Events:
+    """The events of one request on their way to the application, until it has answered."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[Event] = asyncio.Queue(_EVENTS)
+        self._answered = False
+
+    async def put(self, event: Event) -> None:
+        if not self._answered:
+            await self._queue.put(event)
+
+    async def get(self) -> Event:
+        return await self._queue.get()
+
+    def forget(self) -> None:
+        """Keep what is there, and what comes, no longer: nobody asks for it."""
+        self._answered = True
+        while not self._queue.empty():
+            self._queue.get_nowait()

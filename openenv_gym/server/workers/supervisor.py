@@ -176,7 +176,7 @@ class Supervisor:
                 ours.close()
                 raise FactoryFailed(f"no process for a worker could be started: {error}") from error
         if self._cores:  # before it has any thread
-            os.sched_setaffinity(process.pid, {self._cores[number]})
+            self._pin(process, number)
         now = self._clock()
         line = Line(
             ours,
@@ -184,6 +184,13 @@ class Supervisor:
             lambda: self._bury(worker),
         )
         worker = self.workers[number] = Worker(number, process, line, now, now)
+
+    def _pin(self, process: subprocess.Popen[bytes], number: int) -> None:
+        core = self._cores[number]
+        try:
+            os.sched_setaffinity(process.pid, {core})
+        except OSError as error:  # the core was taken from this process, or the machine, meanwhile
+            _log.warning("worker %d cannot keep to core %d, and may move: %s", number, core, error)
 
     def _hear(self, worker: Worker, message: Message, connection: socket.socket | None) -> None:
         worker.heard = self._clock()

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import pickle
 import signal
+import time
 from pathlib import Path
 
 import pytest
 
 from openenv_gym import OpenEnvVectorEnv, serve_gym
 from openenv_gym.errors import InvalidArgument
+from openenv_gym.server.workers.patience import Patience
+from openenv_gym.server.workers.supervisor import Supervisor
 from tests.environments import Counter, Sleeper
 from tests.served import eventually, health
 
@@ -51,3 +56,26 @@ def test_each_worker_keeps_to_its_core() -> None:
 def test_what_cannot_be_pinned_is_refused(workers: int, said: str) -> None:
     with pytest.raises(InvalidArgument, match=said):
         serve_gym(Counter, port=0, block=False, workers=workers, pin_workers=True)
+
+
+def test_a_core_that_is_gone_costs_no_worker(caplog: pytest.LogCaptureFixture) -> None:
+    async def replace_one() -> int:
+        supervisor = Supervisor(
+            pickle.dumps(time.time),
+            1,
+            cores=[1 << 20],
+            patience=Patience(),
+            clock=time.monotonic,
+            heard=lambda *_: None,
+            lost=lambda _: None,
+            failed=lambda _: None,
+        )
+        try:
+            supervisor.start()
+            return len(supervisor.workers)
+        finally:
+            await supervisor.end()
+            supervisor.close()
+
+    assert asyncio.run(replace_one()) == 1
+    assert "worker 0 cannot keep to core" in caplog.text
