@@ -15,7 +15,7 @@ from openenv_gym.client.proxies import ProxyChoice, proxy_for
 from openenv_gym.client.refusals import refused
 from openenv_gym.client.sockets import tls_for
 from openenv_gym.client.tokens import authorized
-from openenv_gym.errors import ConnectFailed, ProtocolViolation
+from openenv_gym.errors import ConnectFailed, InvalidArgument, ProtocolViolation
 
 __all__ = ["PAGE_BYTES", "fetch_json"]
 
@@ -49,15 +49,20 @@ def fetch_json(
         Unauthorized: if the server wants a token.
         Forbidden: if it refuses for a reason of its own.
         ProtocolViolation: if there is something else on it, or more.
+        InvalidArgument: if the URL is none.
     """
     # It takes as long to import as the rest of a client, and no session in the native dialect needs a page.
     import httpx
 
-    address = httpx.URL(http_url(url, path))
+    try:
+        address = httpx.URL(http_url(url, path))
+        host = address.host
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise InvalidArgument(f"{url!r:.200} is no server address: {error}") from error
     page = str(address.copy_with(userinfo=b""))  # what people are shown: there may be a password in it
     secure = address.scheme == "https"
     port = address.port or (443 if secure else 80)
-    through = proxy_for(address.host, port, secure=secure, choice=proxy)
+    through = proxy_for(host, port, secure=secure, choice=proxy)
     tls = tls_for(secure=secure, context=ssl_context)
     try:
         with httpx.stream(

@@ -18,7 +18,7 @@ from openenv_gym.client.early import EarlyClient
 from openenv_gym.envs.fields import FieldsLanes, Selector
 from openenv_gym.envs.recovery import Recovery
 from openenv_gym.envs.spread import naming
-from openenv_gym.errors import InvalidArgument
+from openenv_gym.errors import InvalidArgument, ProtocolViolation
 from openenv_gym.types import Rows, Signature, Slots
 from openenv_gym.wire.messages import Answer, Value
 
@@ -129,6 +129,11 @@ class EarlyLanes:
         fresh = lanes <= under_way
         under_way -= lanes
         if not answer.more:
+            if under_way:  # of which nothing would ever come
+                missing = ", ".join(map(str, sorted(under_way)))
+                raise ProtocolViolation(
+                    f"the answer to request {answer.seq} had no rows of lanes {missing:.80}"
+                )
             del self._under_way[answer.seq]
         return answer.rows if fresh else None
 

@@ -50,11 +50,12 @@ class NativeVector:
         seed: Any = seeds
         if isinstance(seeds, list):
             seed = np.array(seeds) if None not in seeds else seeds
+        named = _named(options, self._lanes)  # the environment may take the mask out
         with attributed("reset"):
             observation, info = self._env.reset(seed=seed, options=options)
         out.put_batch(observation, info=info, phase=Phase.RESET)
-        self._ended[:] = False
-        self._step_count[:] = 0
+        self._ended[named] = False
+        self._step_count[named] = 0
         self._fresh = False
 
     def step(self, slots: Slots | None, actions: Any, out: Out) -> None:
@@ -103,3 +104,11 @@ class NativeVector:
         """Close the environment."""
         with attributed("close"):
             self._env.close()
+
+
+def _named(options: dict[str, Any] | None, lanes: int) -> Any:
+    """An index of the lanes that a reset is about."""
+    mask = (options or {}).get("reset_mask")
+    if isinstance(mask, np.ndarray) and mask.dtype == np.bool_ and mask.shape == (lanes,):
+        return mask.copy()
+    return slice(None)

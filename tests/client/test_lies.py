@@ -14,6 +14,7 @@ import pytest
 import websockets
 from gymnasium.spaces import Box, Dict, Text
 
+from openenv_gym import OpenEnvPool
 from openenv_gym.errors import DeadlineExceeded, OpenEnvGymError, ProtocolViolation
 from openenv_gym.types import Signature
 from openenv_gym.wire import signature as signatures
@@ -171,3 +172,18 @@ def raw(handle: Callable[[Connection], None]) -> Iterator[str]:
 
     with accepting(quiet, native=True) as url:
         yield url
+
+
+def test_a_pool_that_is_not_told_of_all_its_lanes() -> None:
+    def some() -> bytes:
+        out: AnswerBuffer = buffer_of(SIGNATURE)
+        out.begin(dense=False)
+        put_lanes(out, LANES - 1)
+        return bytes(out.finish(1).payload)
+
+    with saying(welcome(), some()) as url:
+        with OpenEnvPool(url, LANES, batch_size=1, autoreset_mode="SameStep", resume_timeout=0) as pool:
+            pool.async_reset()
+            with pytest.raises(ProtocolViolation, match=r"no rows of lanes 2\b"):
+                for _ in range(LANES):
+                    pool.recv(timeout=5.0)

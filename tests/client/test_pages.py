@@ -8,7 +8,7 @@ from contextlib import nullcontext
 import pytest
 
 from openenv_gym.client.pages import PAGE_BYTES, fetch_json
-from openenv_gym.errors import ConnectFailed, ProtocolViolation, Unauthorized
+from openenv_gym.errors import ConnectFailed, InvalidArgument, ProtocolViolation, Unauthorized
 from tests.client.test_tokens import stranger
 
 
@@ -41,3 +41,9 @@ def test_a_page_without_json_is_told(body: bytes) -> None:
     with stranger(200, body=body) as (url, _):
         with pytest.raises(ConnectFailed, match="does not answer with a JSON object"):
             fetch_json(url, "/schema")
+
+
+@pytest.mark.parametrize("host", ["exa\x01mple.org", "\u2028x", "xn--"])
+def test_an_address_that_cannot_be_one_is_refused(host: str) -> None:
+    with pytest.raises(InvalidArgument, match="is no server address"):
+        fetch_json(f"http://{host}/", "/schema", proxy=None)

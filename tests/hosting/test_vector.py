@@ -112,6 +112,24 @@ def test_seeds_and_masks_go_to_the_environment_as_they_are() -> None:
     )
 
 
+def test_lanes_that_a_mask_leaves_out_go_on_counting() -> None:
+    class Masking(CartPoleVectorEnv):
+        def reset(self, *, seed: Any = None, options: Any = None) -> Any:
+            if options is not None:
+                options.pop("reset_mask")  # as Gymnasium's own do
+            return super().reset(seed=seed)
+
+    hosted = NativeVector(lambda lanes: Masking(lanes), signature_of(CartPoleVectorEnv(1), 2, "NextStep"))
+    hosted.reset(None, 1, None, Collected())
+    for _ in range(2):
+        hosted.step(None, np.zeros(2, np.int64), Collected())
+    hosted.reset(None, None, {"reset_mask": np.array([True, False])}, Collected())
+    assert [hosted.state(lane, 0)["step_count"] for lane in range(2)] == [0, 2]
+    hosted.reset(None, None, {"reset_mask": "all"}, Collected())
+    assert [hosted.state(lane, 0)["step_count"] for lane in range(2)] == [0, 0]
+    hosted.close()
+
+
 def test_gymnasium_knows_cartpoles_own() -> None:
     """What these tests host is what ``vectorization="native"`` finds."""
     assert gymnasium.spec("CartPole-v1").vector_entry_point == (

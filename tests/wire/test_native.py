@@ -348,6 +348,11 @@ def test_a_field_nested_without_end_is_refused() -> None:
         {"failures": {0: ["A", "b", {}]}},
         {"failures": {0: [1, "b", {}, None]}},
         {"failures": {0: ["A", "b", [], None]}},
+        {"failures": {3: ["A", "b", {}, None]}},
+        {"failures": {-1: ["A", "b", {}, None]}},
+        {"values": {3: 1}},
+        {"values": {-2: 1}},
+        {"values": {"0": 1}},
     ],
 )
 def test_a_trailer_that_is_not_what_it_must_be_is_a_violation(trailer: Any) -> None:

@@ -64,7 +64,6 @@ _FIELDS = {
     "mcp": frozenset({"type", "data"}),
     "close": frozenset({"type"}),
 }
-_RESET_NAMES = frozenset({"seed", "episode_id", "options"})
 _FATAL = frozenset({"CAPACITY_REACHED", "FACTORY_ERROR", "SESSION_ERROR"})
 """The codes that end a session."""
 _FEW_BRACKETS = 8

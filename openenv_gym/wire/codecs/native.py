@@ -353,11 +353,11 @@ def _add_trailer(rows: Rows, data: bytes, start: int) -> None:
         elif name == "infos":
             rows.infos = info_columns.from_wire(part, len(rows))
         elif name == "values":
-            rows.values = part
+            rows.values = _values(part, len(rows))
         elif name == "batch":
             rows.batch_info = part
         elif name == "failures":
-            rows.failures = _failures(part)
+            rows.failures = _failures(part, len(rows))
 
 
 def _slot_bytes(slots: Slots | None) -> bytes:
@@ -384,12 +384,20 @@ def _decode_small(cls: type, header: Header, data: bytes) -> Message:
     return message
 
 
-def _failures(failures: dict[Any, Any]) -> dict[int, Failure]:
+def _values(exact: dict[Any, Any], rows: int) -> dict[int, Any]:
+    if not all(type(row) is int and -1 <= row < rows for row in exact):
+        raise ProtocolViolation("an answer has the value of a row that is not there")
+    return exact
+
+
+def _failures(failures: dict[Any, Any], rows: int) -> dict[int, Failure]:
     found: dict[int, Failure] = {}
     for row, entry in failures.items():
         match row, entry:
-            case int(), [str(code), str(message), dict(fields), (str() | None) as cause]:
+            case int(), [str(code), str(message), dict(fields), (str() | None) as cause] if 0 <= row < rows:
                 found[row] = Failure(code, message, fields, cause)
             case _:
-                raise ProtocolViolation("the failures of an answer are not [code, message, fields, cause]")
+                raise ProtocolViolation(
+                    "the failures of an answer are not [code, message, fields, cause] of its rows"
+                )
     return found
