@@ -54,6 +54,11 @@ class FrameReader:
         """Whether there is what :meth:`take`, or the library, has not had yet."""
         return bool(self._stream or self.rest)
 
+    @property
+    def begun(self) -> bool:
+        """Whether a part of a message is here, and the rest on its way."""
+        return self._payload is not None
+
     def room(self) -> memoryview | None:
         """Where the next bytes belong, if it is known; else :meth:`feed` them."""
         payload = self._payload

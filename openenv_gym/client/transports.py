@@ -248,17 +248,21 @@ class SocketTransport:
         """Receive without sleeping if the answer is likely to come soon; ``receive`` takes flags."""
         started = looked = time.perf_counter()
         lookout = self._lookout
+        begun = self._frames.begun  # the rest is on its way, and says nothing of how soon the next one comes
+        patience = lookout.longest if begun else lookout.patience
         received = None
-        while received is None and self._timeout is None and looked - started < lookout.patience:
+        while received is None and self._timeout is None and looked - started < patience:
             try:
                 received = receive(socket.MSG_DONTWAIT)
             except BlockingIOError:
                 os.sched_yield()
                 before, looked = looked, time.perf_counter()
-                lookout.looked(looked - before)
+                if not begun:
+                    lookout.looked(looked - before)
         if received is None:
             received = receive(0)
-        lookout.came(time.perf_counter() - started)
+        if not begun:
+            lookout.came(time.perf_counter() - started)
         return received
 
     def _take_rest(self) -> Any:

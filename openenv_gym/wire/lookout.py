@@ -26,6 +26,7 @@ class Lookout:
         longest: seconds; what took longer than that is not looked for the next time.
 
     Attributes:
+        longest: that many.
         patience: seconds to look now; 0 is not at all.
 
     >>> lookout = Lookout(1e-3)
@@ -37,10 +38,10 @@ class Lookout:
     0.0
     """
 
-    __slots__ = ("_fresh", "_gave", "_longest", "_lost", "_next_rest", "_rest", "_waited", "patience")
+    __slots__ = ("_fresh", "_gave", "_lost", "_next_rest", "_rest", "_waited", "longest", "patience")
 
     def __init__(self, longest: float) -> None:
-        self._longest = longest
+        self.longest = longest
         self._waited = self._gave = False
         self._lost = self._fresh = 0
         self._rest = 0
@@ -58,7 +59,7 @@ class Lookout:
         if self._rest:
             self._rest -= 1
             return
-        self.patience = self._longest if after < self._longest else 0.0
+        self.patience = self.longest if after < self.longest else 0.0
         self._fresh += 1
         if self._waited:
             self._lost = self._lost + 2 if self._gave else max(self._lost - 1, 0)
