@@ -15,6 +15,8 @@ from gymnasium.spaces import Box, Text
 from gymnasium.spaces.utils import flatten, flatten_space, unflatten
 from numpy.typing import NDArray
 
+from openenv_gym.errors import InvalidArgument
+
 __all__ = ["LENGTH_LIMIT", "OpenText"]
 
 LENGTH_LIMIT = 2**63 - 2
@@ -67,10 +69,16 @@ class OpenText(Text):
 _DRAWN = string.ascii_letters + string.digits + string.punctuation + " "
 _NONE = sys.maxunicode + 1
 """What stands behind the end of a flat text."""
+_FLAT_LIMIT = 2**20
 
 
 @flatten_space.register(OpenText)
 def _flat_space(space: OpenText) -> Box:
+    if space.max_length > _FLAT_LIMIT:
+        raise InvalidArgument(
+            f"a flat text has a number a character, {_FLAT_LIMIT} at most; {space!r} may be longer: "
+            "openenv_gym.wrappers.TextObservation(env, max_length=...) bounds it"
+        )
     return Box(0, _NONE, (space.max_length,), np.int32)
 
 

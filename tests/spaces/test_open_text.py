@@ -9,8 +9,9 @@ import pickle
 import numpy as np
 import pytest
 from gymnasium.spaces import Text
+from gymnasium.spaces.utils import flatten_space
 
-from openenv_gym.errors import ProtocolViolation
+from openenv_gym.errors import InvalidArgument, ProtocolViolation
 from openenv_gym.spaces import OpenText, from_plain, from_schema, identical, layout_of, to_plain, to_schema
 
 SPACES = [OpenText(), OpenText(3), OpenText(0, 10), OpenText(100, 100)]
@@ -54,3 +55,9 @@ def test_a_schema_with_impossible_lengths_is_refused(bounds: dict[str, int]) -> 
     node = {"space": "OpenText", "version": 1, "min_length": 0, "max_length": 5, **bounds}
     with pytest.raises(ProtocolViolation):
         from_schema({"type": "string", "gymnasium": node})
+
+
+def test_a_text_without_bounds_cannot_be_flat() -> None:
+    with pytest.raises(InvalidArgument, match="TextObservation"):
+        flatten_space(OpenText())
+    assert flatten_space(OpenText(max_length=8)).shape == (8,)
